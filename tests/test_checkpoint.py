@@ -27,7 +27,7 @@ from charlm.checkpoint import (
     save_checkpoint,
     save_fp16,
 )
-from charlm.errors import CheckpointError, DataError
+from charlm.errors import CheckpointError, DataError, StorageError
 from charlm.nn.bodies.settings import RecurrentSettings
 from charlm.nn.build import build_model
 from charlm.nn.embeddings.settings import TokenEmbeddingSettings
@@ -107,6 +107,52 @@ def test_a_saved_checkpoint_is_loaded_unchanged(checkpoint: Path, model: Languag
     assert set(training.tensors) == set(TENSORS)
     assert all(torch.equal(tensor, TENSORS[name]) for name, tensor in training.tensors.items())
     assert {path.name for path in checkpoint.iterdir()} == {*FILES, "manifest.json"}
+
+
+@pytest.mark.parametrize("is_there", [False, True], ids=["new", "replaced"])
+def test_after_any_failed_operation_a_checkpoint_is_the_old_or_the_new_one(
+    tmp_path: Path, model: LanguageModel, is_there: bool
+) -> None:
+    """A full disk becomes no fuller, and never costs the checkpoint that is replaced. Only an old one that cannot be
+    removed stays, moved aside."""
+    directory = tmp_path / "c"
+
+    def reset() -> None:
+        storage.remove_tree(directory)
+        if is_there:
+            save(directory, model)
+            edit(directory, "training.json", lambda content: content.update(step=6))
+
+    steps: set[int] = set()
+    reset()
+    for failed in every_fault(errno.ENOSPC, lambda: save(directory, model)):
+        if is_there or not failed:
+            load(directory)
+            steps.add(load_resume_data(directory).metadata["step"])
+        names = {path.name for path in tmp_path.iterdir()} - {f".c.old.{os.getpid()}.tmp"}
+        assert names == {"c"} or (failed and not is_there and not names)
+        storage.remove_tree(tmp_path / f".c.old.{os.getpid()}.tmp")
+        reset()
+    assert steps == ({6, 7} if is_there else {7})
+
+
+def test_a_checkpoint_that_is_read_back_differently_is_not_saved(
+    checkpoint: Path, model: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = storage.write_manifest
+
+    def flip(directory: Path, metadata: Tree) -> None:
+        write(directory, metadata)
+        content = bytearray((directory / "model.safetensors").read_bytes())
+        content[-1] ^= 1
+        (directory / "model.safetensors").write_bytes(content)
+
+    before = {path.name: path.read_bytes() for path in checkpoint.iterdir()}
+    monkeypatch.setattr(storage, "write_manifest", flip)
+    with pytest.raises(StorageError, match=r"model\.safetensors is damaged.*check the disk"):
+        save(checkpoint, model)
+    assert {path.name: path.read_bytes() for path in checkpoint.iterdir()} == before
+    assert [path.name for path in checkpoint.parent.iterdir()] == ["c"]
 
 
 @pytest.mark.parametrize("direction", ["forward", "backward"])

@@ -330,3 +330,50 @@ def test_temporary_files_of_killed_writers_are_removed(tmp_path: Path) -> None:
         ".ab.json.999999999.tmp",
         "a.json",
     ]
+
+
+# ---- whole directories
+
+
+def _replace_directory(path: Path) -> None:
+    with storage.atomic_directory(path) as folder:
+        storage.write_bytes(folder / "file", NEW)
+
+
+@pytest.mark.parametrize("number", ERRORS)
+@pytest.mark.parametrize("is_there", [False, True], ids=["made", "replaced"])
+def test_after_any_failed_operation_a_directory_is_the_old_or_the_new_one(
+    tmp_path: Path, number: int, is_there: bool
+) -> None:
+    path = tmp_path / "folder"
+
+    def reset() -> None:
+        storage.remove_tree(path)
+        if is_there:
+            path.mkdir()
+            (path / "file").write_bytes(OLD)
+
+    reset()
+    for failed in every_fault(number, lambda: _replace_directory(path)):
+        content = (path / "file").read_bytes() if path.exists() else None
+        assert content in ((OLD if is_there else None, NEW) if failed else (NEW,))
+        if failed:
+            _replace_directory(path)
+        assert [found.name for found in tmp_path.iterdir()] == ["folder"], "a temporary folder was left behind"
+        reset()
+
+
+@pytest.mark.parametrize("pid", [999_999_999, os.getpid()], ids=["another process", "a process of the same number"])
+def test_a_directory_that_a_killed_process_moved_aside_is_restored(tmp_path: Path, pid: int) -> None:
+    """It was killed between its two renames."""
+    path = tmp_path / "folder"
+    for name, content in ((f".folder.old.{pid}.tmp", OLD), (f".folder.{pid}.tmp", NEW)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_bytes(content)
+    with pytest.raises(FileExistsError), storage.atomic_directory(path) as folder:
+        folder.mkdir()
+    assert (path / "file").read_bytes() == OLD
+    assert [found.name for found in tmp_path.iterdir()] == ["folder"]
+    _replace_directory(path)
+    assert (path / "file").read_bytes() == NEW
+    assert [found.name for found in tmp_path.iterdir()] == ["folder"]

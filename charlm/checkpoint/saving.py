@@ -13,6 +13,7 @@ from charlm.data.conditions import LabelConditions
 from charlm.data.labels import Labels
 from charlm.data.source_texts import SourceConditions
 from charlm.data.task_settings import LANGUAGE_TASK, TaskSettings
+from charlm.errors import CheckpointError, StorageError
 from charlm.nn.embeddings.frozen import frozen_models
 from charlm.nn.model import LanguageModel
 from charlm.nn.ngrams.files import save_ngrams
@@ -35,8 +36,35 @@ def save_checkpoint(
     labels: Labels | None = None,
     conditions: LabelConditions | SourceConditions | None = None,
 ) -> None:
-    """Write a checkpoint, replacing an earlier one; it is incomplete until its manifest is written."""
-    _clear_directory(directory)
+    """Write a checkpoint, which appears whole: an earlier one stays until the new one is complete and verified.
+
+    Raises:
+        StorageError: it cannot be written, or what was written is not what is read back.
+    """
+    with storage.atomic_directory(directory) as folder:
+        _write_checkpoint(
+            folder,
+            model=model,
+            settings=settings,
+            vocab=vocab,
+            trained_on=trained_on,
+            training=training,
+            task=task,
+            names=labels or conditions,
+        )
+
+
+def _write_checkpoint(
+    directory: Path,
+    *,
+    model: LanguageModel,
+    settings: ModelSettings,
+    vocab: Vocab,
+    trained_on: Mapping[str, Any],
+    training: ResumeData,
+    task: TaskSettings,
+    names: Labels | LabelConditions | SourceConditions | None,
+) -> None:
     write_tensors(directory / "model.safetensors", dict(model.state_dict()))
     ngrams = None
     if isinstance(model, NgramLanguageModel):
@@ -45,7 +73,6 @@ def save_checkpoint(
         known_order = settings.ngram.model_copy(update={"order": ngrams.order})
         settings = settings.model_copy(update={"ngram": known_order})
     layout = model.embedding.bag_layout
-    names = labels or conditions
     frozen = {reader.setting: reader.description for reader in frozen_models(model)}
     version = formats.TASK_CHECKPOINT if names is not None or frozen or ngrams else formats.CHECKPOINT
     metadata = {
@@ -71,7 +98,7 @@ def save_checkpoint(
     vocab.save(directory)
     write_tensors(directory / "training.safetensors", training.tensors)
     storage.write_json(directory / "training.json", training.metadata)
-    storage.write_manifest(directory, {"format": version})
+    _complete(directory, version)
 
 
 def save_fp16(directory: Path, loaded: LoadedModel, metadata: Mapping[str, Any]) -> None:
@@ -80,20 +107,27 @@ def save_fp16(directory: Path, loaded: LoadedModel, metadata: Mapping[str, Any])
     Args:
         metadata: entries added to model.json, for example a licence.
     """
-    _clear_directory(directory)
     tensors = {
         name: tensor.half() if tensor.dtype == torch.float32 else tensor
         for name, tensor in loaded.model.state_dict().items()
     }
-    write_tensors(directory / "model.safetensors", tensors)
-    storage.write_json(directory / "model.json", {**loaded.metadata, **metadata})
-    if isinstance(loaded.model, NgramLanguageModel):
-        save_ngrams(directory, loaded.model.ngram_head.lookup.tables)
-    loaded.vocab.save(directory)
-    storage.write_manifest(directory, {"format": int(loaded.metadata["format"])})
+    with storage.atomic_directory(directory) as folder:
+        write_tensors(folder / "model.safetensors", tensors)
+        storage.write_json(folder / "model.json", {**loaded.metadata, **metadata})
+        if isinstance(loaded.model, NgramLanguageModel):
+            save_ngrams(folder, loaded.model.ngram_head.lookup.tables)
+        loaded.vocab.save(folder)
+        _complete(folder, int(loaded.metadata["format"]))
 
 
-def _clear_directory(directory: Path) -> None:
-    storage.remove_tree(directory / storage.MANIFEST)  # first: a checkpoint with a manifest must be complete
-    storage.remove_tree(directory)
-    storage.make_directory(directory)
+def _complete(directory: Path, version: int) -> None:
+    """Write the manifest, and check that all files are read back as they were written.
+
+    Raises:
+        StorageError: they are not.
+    """
+    storage.write_manifest(directory, {"format": version})
+    try:
+        storage.verify_manifest(directory, "check the disk")
+    except CheckpointError as error:
+        raise StorageError(error.what, error.cure) from error

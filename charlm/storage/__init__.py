@@ -26,7 +26,7 @@ from charlm.storage.growing_files import PartialFile, append_bytes, append_line,
 from charlm.storage.lock import DirectoryLock, is_locked
 from charlm.storage.manifest import MANIFEST, has_manifest, verify_manifest, write_manifest
 from charlm.storage.special_files import follow_links, is_special
-from charlm.storage.whole_directories import atomic_directory
+from charlm.storage.whole_directories import atomic_directory, restore_directory
 from charlm.storage.whole_files import (
     atomic_file,
     from_json,
@@ -68,6 +68,7 @@ __all__ = [
     "remove_stale_temporaries",
     "remove_tree",
     "rename",
+    "restore_directory",
     "scratch_file",
     "sha256",
     "storage_errors",

@@ -125,9 +125,8 @@ class CheckpointWriter:
             "corpus": self._corpus.fingerprint,
             **describe_computation(self._batch_size, self._ranks, updater),
         }
-        directory = self._run.checkpoint(state.step)
         save_checkpoint(
-            directory,
+            self._run.checkpoint(state.step),
             model=updater.model,
             settings=self._model_settings,
             vocab=self._corpus.vocab,
@@ -142,7 +141,6 @@ class CheckpointWriter:
             },
             training=ResumeData(metadata, tensors),
         )
-        storage.verify_manifest(directory, "check the disk")
         if self._run.metrics_path.exists():
             storage.sync_file(self._run.metrics_path)
         self.write_pointers(state, finished=finished)

@@ -66,10 +66,15 @@ class RunDirectory:
             storage.remove_tree(self.root / name)
 
     def remove_incomplete(self) -> None:
-        """Remove what a crash left: checkpoints without a manifest, and temporary files. The caller holds the lock."""
+        """Restore a checkpoint that a crash left moved aside, and remove what else it left: checkpoints without a
+        manifest, and temporary files. The caller holds the lock."""
+        with storage.storage_errors(self.root, "read"):
+            moved_aside = list(self.root.glob("checkpoints/.step-*.old.*.tmp"))
+        for path in moved_aside:
+            storage.restore_directory(path.with_name(path.name.split(".")[1]))
         with storage.storage_errors(self.root, "read"):
             incomplete = [path for path in self.root.glob("checkpoints/step-*") if not storage.has_manifest(path)]
-            temporary = list(self.root.glob(".*.tmp"))
+            temporary = [*self.root.glob(".*.tmp"), *self.root.glob("checkpoints/.*.tmp")]
         for path in (*incomplete, *temporary):
             storage.remove_tree(path)
 

@@ -17,7 +17,7 @@ from tests.faults.test_kills import kill_at_random, timed
 from tests.faults.test_signals import CODES, is_held_by, shell_code
 from tests.interrupted import WRITING, Fault, Interruptions
 from tests.processes import Commands, Running, until
-from tests.workspaces import RUN, metrics, steps, weights
+from tests.workspaces import RUN, metrics, steps, texts, weights, write_texts
 
 STEPS = 5
 SETTINGS = (
@@ -28,6 +28,12 @@ OFTEN = ("train", "--config", "tiny", *(part for setting in SETTINGS for part in
 """A checkpoint at every step, so that most kills hit a save; from the fourth on, each also removes an old one."""
 TRAIN = (*OFTEN, "--set", f"training.max_steps={STEPS}")
 LONGER = (*OFTEN, "--set", "training.max_steps=20")
+NGRAMS = (
+    *("train", "--config", "tiny", "--data", "many", "--set", 'corpus.source.input=["many"]', "--out", str(RUN)),
+    *("--set", "training.log_interval=1", "--set", "training.max_steps=2"),
+    *("--set", "model.ngram.min_count=1", "--set", "model.ngram.block_tokens=500"),
+)
+"""Its only validation is the last one, which fits weights of the mixture."""
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +108,41 @@ def test_a_kill_at_every_file_operation(interruptions: Interruptions, commands: 
     print(f"{killed.total()} kills: {dict(killed)}")  # noqa: T201 - the figure, with -s
     assert every > 1 or killed.keys() >= {"open", "write", "fsync", "replace", "unlink"}
     assert killed.total() > 200 // every
+
+
+@pytest.mark.parametrize("every", [31, pytest.param(1, marks=pytest.mark.faults)])
+def test_a_kill_while_the_only_checkpoint_is_replaced(
+    interruptions: Interruptions, commands: Commands, every: int
+) -> None:
+    """A signal came before the last validation. The rerun fits weights, and writes the checkpoint again with them. A
+    kill in this rerun never costs the checkpoint."""
+    folder, whole = commands.folder, commands.folder.with_name("ngrams")
+    if not whole.exists():  # the validation text needs a document that ends near its middle
+        write_texts(folder / "many", texts(num_files=120, words=80))
+        commands.succeed("prepare", "--source", "text", "--input", "many", "--out", "data/many")
+        for part in ("data", "configs"):
+            shutil.copytree(folder / part, whole / part)
+        commands.within(whole).succeed(*NGRAMS)
+    stopped = interruptions(folder, NGRAMS, Fault(2, r"write .*metrics", signal=signal.SIGINT), below=folder / "runs")
+    assert (shell_code(stopped.code), last_saved(folder / RUN)) == (CODES[signal.SIGINT], 2), stopped.stderr
+    shutil.copytree(folder / "runs", folder / "stopped")
+    replaced: set[bool] = set()
+    for at in range(1 + every // 2, 10_000, every):
+        attempt = interruptions(folder, NGRAMS, Fault(at, WRITING), below=folder / "runs")
+        if attempt.code == 0:
+            break
+        moment = f"{at}: {attempt.operations[-1]}"
+        assert attempt.code == -signal.SIGKILL, (moment, attempt.stderr)
+        is_whole = steps(folder / RUN) == [2] and weights(folder / RUN) == weights(whole / RUN)
+        rerun = interruptions(folder, NGRAMS, None, below=folder / "runs")
+        assert rerun.code == 0, (moment, rerun.stderr)
+        assert is_whole or "from step 2\n" in rerun.stderr, (moment, rerun.stderr)
+        replaced.add(is_whole)
+        assert_as_undisturbed(folder, "ngrams")
+        shutil.rmtree(folder / "runs")
+        shutil.copytree(folder / "stopped", folder / "runs")
+    shutil.rmtree(folder / "stopped")
+    assert replaced == {False, True} if every == 1 else False in replaced
 
 
 @pytest.mark.parametrize("kills", [pytest.param(150, marks=pytest.mark.faults)])

@@ -73,6 +73,18 @@ def test_a_partly_removed_checkpoint_does_not_count(run: RunDirectory, monkeypat
     assert all(steps == [2, 3] for steps in seen)
 
 
+def test_a_checkpoint_that_was_moved_aside_is_restored_and_what_a_crash_left_is_removed(run: RunDirectory) -> None:
+    """Of step 2, a new checkpoint has taken the place of the old one; of step 3, it has not."""
+    add(run, 1, 2, 3)
+    folder = run.root / "checkpoints"
+    run.checkpoint(3).rename(folder / f".step-000000003.old.{os.getpid()}.tmp")
+    for name in (".step-000000002.old.17.tmp", ".step-000000003.17.tmp", ".step-000000004.17.tmp", "step-000000005"):
+        storage.make_directory(folder / name)
+    run.remove_incomplete()
+    assert sorted(path.name for path in folder.iterdir()) == [run.checkpoint(step).name for step in (1, 2, 3)]
+    assert run.checkpoint_steps() == [1, 2, 3]
+
+
 # ---- which checkpoint
 
 
