@@ -142,6 +142,10 @@ class Batches:
             evidence_BTE=None if self.evidence is None else self.evidence().read(inputs.shape, target_spans),
         )
 
+    def check(self, cursor: Cursor) -> None:
+        """Raise ValueError, IndexError or OverflowError if there is no batch at `cursor`; this counts no n-grams."""
+        replace(self, evidence=None).batch(cursor, range(1))
+
     def num_scored(self, cursor: Cursor) -> int:
         """Return the number of scored targets in the batch at `cursor`, over all rows."""
         return self._num_predictions_between(cursor, *self._chunk(cursor))

@@ -120,6 +120,10 @@ class DocumentBatches:
             self._condition(pieces),
         )
 
+    def check(self, cursor: DocumentCursor) -> None:
+        """Raise ValueError, IndexError or OverflowError if there is no batch at `cursor`."""
+        self.batch(cursor, range(1))
+
     def _condition(self, pieces: Indices) -> tuple[Tensor, ...] | None:
         if self._read_conditions is None:
             return None

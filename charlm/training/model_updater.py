@@ -64,6 +64,11 @@ class ModelUpdater:
         return self._optimizers.lr
 
     @property
+    def num_micro_batches(self) -> int:
+        """The number of groups of rows that a batch is split into."""
+        return self._settings.micro_batches
+
+    @property
     def has_fitted_weights(self) -> bool:
         """Whether the scored model has mixture weights that were fitted since the last update."""
         return self._refit.exists
@@ -108,12 +113,12 @@ class ModelUpdater:
         ranks, seed = self._ranks, self._settings.seed
         lengths_B = None if batch.lengths_B is None else batch.lengths_B.to(self.device)
         condition = None if batch.condition is None else tuple(each.to(self.device) for each in batch.condition)
-        micro_batches = torch.arange(len(batch.inputs_BT)).chunk(self._settings.micro_batches)
+        micro_batches = torch.arange(len(batch.inputs_BT)).chunk(self.num_micro_batches)
         nats: list[Tensor] = []
         states: list[State] = []
         for index, rows in enumerate(micro_batches):
             first, end = (int(rows[0]), int(rows[-1]) + 1) if len(rows) else (0, 0)
-            key = (seed, step, ranks.rank * self._settings.micro_batches + index)
+            key = (seed, step, ranks.rank * self.num_micro_batches + index)
             with ranks.sync_gradients(self._objective, is_last=index == len(micro_batches) - 1):
                 loss, micro_batch_nats, new_state = self._objective(
                     batch.inputs_BT[first:end].to(self.device),

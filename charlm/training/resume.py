@@ -66,7 +66,7 @@ def resume(
         updater.load_tensors(training.tensors, batches.batch_size if old_batch_size == batches.batch_size else None)
         if old_batch_size != batches.batch_size:
             state.cursor = batches.redistribute(state.cursor, batches.with_batch_size(old_batch_size))
-        batches.batch(state.cursor, range(1))  # fails for a cursor outside the text
+        batches.check(state.cursor)
     except (KeyError, TypeError, ValueError, RuntimeError, IndexError, OverflowError) as error:
         raise CheckpointError(
             f"{directory} cannot be resumed: {error}", "delete that checkpoint to resume from the one before it"
@@ -81,7 +81,14 @@ def resume(
     return updater, state
 
 
-_NAMES = {"rows": "rows", "ranks": "processes", "threads": "threads", "device": "device", "precision": "precision"}
+_NAMES = {
+    "rows": "rows",
+    "micro_batches": "micro-batches",
+    "ranks": "processes",
+    "threads": "threads",
+    "device": "device",
+    "precision": "precision",
+}
 """What decides the last bits of a step: its key in training.json, and its name in notes."""
 
 
@@ -89,6 +96,7 @@ def describe_computation(batch_size: int, ranks: Distributed, updater: ModelUpda
     """Return what decides the last bits of a step, as training.json records it."""
     return {
         "rows": batch_size,
+        "micro_batches": updater.num_micro_batches,
         "ranks": ranks.world_size,
         "threads": torch.get_num_threads(),
         "device": updater.device.type,
@@ -97,7 +105,7 @@ def describe_computation(batch_size: int, ranks: Distributed, updater: ModelUpda
 
 
 def note_differences(before: dict[str, Any], now: dict[str, Any], note: Callable[[str], None]) -> None:
-    """Note what keeps a resumed run from being bit-exact. What charlm 0.1.0 did not record is no difference."""
+    """Note what keeps a resumed run from being bit-exact. What an older charlm did not record is no difference."""
     changed = [key for key in _NAMES if before.get(key, now[key]) != now[key]]
     if not changed:
         return

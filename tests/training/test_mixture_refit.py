@@ -18,6 +18,7 @@ from charlm.nn.settings import ModelSettings
 from charlm.settings import Layer, validate
 from charlm.training.optim.settings import AveragingSettings, EMASettings, NoAveragingSettings
 from charlm.training.run_directory import RunDirectory
+from charlm.training.tasks import language as language_module
 from charlm.training.trainer import Trainer
 from tests.corpora import build_corpus
 from tests.training.test_trainer import CPU, Recorder, fingerprint, interrupt_at, metrics, training, without_clock
@@ -92,6 +93,17 @@ def test_training_goes_on_without_the_fitted_weights(tmp_path: Path, corpus: Cor
             assert torch.equal(unfitted[f"unfitted.{name.removeprefix('head.')}"], weights)
         else:
             assert torch.equal(saved[fitted][name], weights)
+
+
+def test_a_finished_run_says_so_without_counting_again(
+    tmp_path: Path, corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = RunDirectory(tmp_path / "run")
+    train(run, corpus)
+    before = {path: path.read_bytes() for path in run.root.rglob("*") if path.is_file()}
+    monkeypatch.setattr(language_module, "count_training_text", None)
+    train(run, corpus)
+    assert {path: path.read_bytes() for path in run.root.rglob("*") if path.is_file()} == before
 
 
 def test_a_validation_text_of_one_document_is_scored_whole(tmp_path: Path) -> None:

@@ -288,6 +288,13 @@ def test_a_finished_run_says_so_and_changes_nothing(run: RunDirectory, corpus: C
     assert {path: path.read_bytes() for path in run.root.rglob("*") if path.is_file()} == before
 
 
+def test_a_run_that_resumes_with_other_micro_batches_says_so(run: RunDirectory, corpus: Corpus) -> None:
+    train(run, corpus, max_steps=2)
+    console = Recorder()
+    train(run, corpus, max_steps=4, micro_batches=2, console=console)
+    assert "resuming with other micro-batches 1 -> 2: not bit-exact" in console.notes
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_finishes_the_step_and_saves(run: RunDirectory, corpus: Corpus, number: int) -> None:
     before = signal.getsignal(number)

@@ -286,13 +286,14 @@ def test_a_damaged_record_is_named(workspace: Commands) -> None:
     workspace.succeed("eval", str(RUN))
 
 
-def test_another_device_or_precision_is_said() -> None:
+def test_what_keeps_a_resumed_run_from_being_bit_exact_is_said() -> None:
     notes: list[str] = []
-    here = {"rows": 4, "ranks": 1, "threads": 1, "device": "cpu", "precision": "fp32"}
+    here = {"rows": 4, "micro_batches": 1, "ranks": 1, "threads": 1, "device": "cpu", "precision": "fp32"}
     note_differences(here, here, notes.append)
     note_differences({"rows": 4, "ranks": 1, "threads": 1}, here, notes.append)  # as 0.1.0 recorded
     assert notes == []
-    for key, value in {"rows": 3, "ranks": 2, "threads": 2, "device": "cuda", "precision": "bf16"}.items():
+    others = {"rows": 3, "micro_batches": 2, "ranks": 2, "threads": 2, "device": "cuda", "precision": "bf16"}
+    for key, value in others.items():
         note_differences({**here, key: value}, here, notes.append)
         assert f"{value} -> {here[key]}: not bit-exact" in notes[-1]
 
