@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from charlm import storage
 from charlm.errors import BusyError, CheckpointError, StorageError
+from charlm.storage import lock
 from tests.faulty_disk import every_fault
 
 OLD, NEW = b"old " * 3, b"new " * 5000
@@ -216,6 +217,26 @@ def test_the_lock_of_a_killed_process_is_free(tmp_path: Path, holder: "subproces
     holder.wait()
     with storage.DirectoryLock(tmp_path):
         assert str(os.getpid()) in (tmp_path / ".lock").read_text(encoding="utf-8")
+
+
+def test_the_lock_of_a_directory_that_was_just_moved_away_is_that_of_a_new_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process opened the file before the move, and locks it afterwards."""
+    directory = tmp_path / "work"
+    holder = storage.DirectoryLock(directory).__enter__()
+    try_lock = lock._try_lock  # pyright: ignore[reportPrivateUsage]
+
+    def finish_first(descriptor: int) -> None:
+        if not (tmp_path / "finished").exists():
+            directory.rename(tmp_path / "finished")
+            holder.__exit__(None, None, None)
+        try_lock(descriptor)
+
+    monkeypatch.setattr(lock, "_try_lock", finish_first)
+    with storage.DirectoryLock(directory):
+        assert storage.is_locked(directory)
+        assert not storage.is_locked(tmp_path / "finished")
 
 
 def test_a_lock_can_be_taken_again(tmp_path: Path) -> None:

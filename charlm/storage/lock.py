@@ -54,9 +54,21 @@ class DirectoryLock:
         self._file: IO[str] | None = None
 
     def __enter__(self) -> Self:
+        file = self._lock()
+        while not self._is_at_path(file):  # its holder has moved or removed the directory
+            file.close()
+            file = self._lock()
+        with storage_errors(self._path):
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {socket.gethostname()}")
+            file.flush()
+        self._file = file
+        return self
+
+    def _lock(self) -> IO[str]:
         make_directory(self._path.parent)
         with storage_errors(self._path):
-            file = open(self._path, "a+", encoding="utf-8")
+            file = open(self._path, "a+", encoding="utf-8")  # noqa: SIM115 - closed by __exit__
         try:
             _lock_with_retry(file.fileno())
         except OSError as error:
@@ -66,12 +78,14 @@ class DirectoryLock:
             raise BusyError(
                 f"{self._path.parent} is in use by {holder}", "wait for it to end, stop it, or choose another directory"
             ) from error
+        return file
+
+    def _is_at_path(self, file: IO[str]) -> bool:
         with storage_errors(self._path):
-            file.truncate(0)
-            file.write(f"process {os.getpid()} on {socket.gethostname()}")
-            file.flush()
-        self._file = file
-        return self
+            try:
+                return os.path.samestat(os.fstat(file.fileno()), self._path.stat())
+            except FileNotFoundError:
+                return False
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -36,16 +36,19 @@ STAGED = "staged"
 _INNER = ".partial"
 """The working directory in a folder that is filled instead of replaced."""
 
+_LOCK = ".lock"
+"""Moves with the finished folder, and is removed last."""
+
 _CORPUS_NAME = re.compile(
-    r"(corpus|vocab|labels|conditions)\.json|vocab\.model|documents|source"
+    r"\.lock|(corpus|vocab|labels|conditions)\.json|vocab\.model|documents|source"
     r"|(train|valid|test)(\.(documents|targets|conditions))?\.npy"
 )
-"""The names of what a corpus consists of."""
+"""The names of what a corpus consists of, and of the lock that a killed process leaves in it."""
 
 _SOURCE_FILE = re.compile(r"vocab\.(json|model)|(train|valid|test)(\.(documents|weights))?\.npy")
 """The names of what the folder of sources of a corpus consists of."""
 
-_RESUMABLE_FILES = (".lock", RESOLVED_FILE, STAGED)
+_RESUMABLE_FILES = (_LOCK, RESOLVED_FILE, STAGED)
 
 
 def ignore_progress(stage: str, characters: int) -> None:
@@ -101,7 +104,7 @@ def locked_working_directory(out: Path, overwrite: bool, *, resumes: bool = Fals
     work = working_directory(out)
     with storage.DirectoryLock(work):
         for leftover in work.iterdir():
-            if leftover.name not in (_RESUMABLE_FILES if resumes else (".lock",)):
+            if leftover.name not in (_RESUMABLE_FILES if resumes else (_LOCK,)):
                 storage.remove_tree(leftover)
         yield work
 
@@ -149,7 +152,7 @@ def finish_corpus(
         "fingerprint": compute_fingerprint(files),
     }
     storage.write_json(work / CORPUS_FILE, metadata)
-    for temporary in _RESUMABLE_FILES:
+    for temporary in (RESOLVED_FILE, STAGED):
         storage.remove_tree(work / temporary)
     _move_into_place(work, out)
 
@@ -203,7 +206,10 @@ def _move_into_place(work: Path, out: Path) -> None:
     storage.remove_tree(old)
     if target.exists():
         storage.rename(target, old)
-    storage.rename(work, target)
+    try:
+        storage.rename(work, target)
+    finally:
+        storage.remove_tree(target / _LOCK)
     storage.remove_tree(old)
 
 
@@ -212,7 +218,7 @@ def _fill(target: Path, work: Path) -> None:
     first and moved last."""
     with storage.storage_errors(target, "read"):
         older = [path for path in target.iterdir() if _is_own(path)]
-        made = list(work.iterdir())
+        made = [path for path in work.iterdir() if path.name != _LOCK]
         others = [path.name for path in made if (target / path.name).exists() and not _is_own(target / path.name)]
     if others:
         raise SettingsError(

@@ -236,6 +236,43 @@ def test_two_processes_do_not_prepare_one_corpus(tmp_path: Path) -> None:
         prepare(settings, build_source(settings.source), tmp_path / "corpus")
 
 
+@pytest.mark.parametrize("place", ["new", "replaced", "filled"])
+def test_the_lock_is_held_until_the_corpus_is_in_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """Before any file is moved or removed, another process is refused."""
+    out = tmp_path / "corpus"
+    if place != "new":
+        build_corpus(tmp_path, TINY)
+    if place == "filled":
+        (out / "diary.txt").touch()
+    work = working_directory(out)
+    refused: list[str] = []
+    remove_tree, rename = storage.remove_tree, storage.rename
+
+    def refuse(name: str) -> None:
+        if work.exists():
+            with pytest.raises(BusyError), storage.DirectoryLock(work):
+                raise AssertionError(name)
+            refused.append(name)
+
+    def remove_later(path: Path) -> None:
+        refuse(path.name)
+        remove_tree(path)
+
+    def rename_later(source: Path, target: Path) -> None:
+        refuse(target.name)
+        rename(source, target)
+
+    monkeypatch.setattr(storage, "remove_tree", remove_later)
+    monkeypatch.setattr(storage, "rename", rename_later)
+    settings = text_settings(write_files(tmp_path / "again", TINY))
+    prepare(settings, build_source(settings.source), out, overwrite=True)
+    assert {"staged", "corpus.json" if place == "filled" else "corpus"} <= set(refused)
+    assert not work.exists()
+    assert {path.name for path in out.iterdir() if path.name.startswith(".")} == set()
+
+
 # ---- too little, or no text at all
 
 
@@ -388,6 +425,7 @@ def test_a_prepare_killed_anywhere_leaves_no_corpus_or_a_whole_one(tmp_path: Pat
     assert int(ended.stdout) > 30
     assert tree(tmp_path / "corpus") == clean
     for whole in tmp_path.glob("whole-*"):
+        (whole / ".lock").unlink(missing_ok=True)  # it is removed after the move
         assert tree(whole) == clean
 
 
