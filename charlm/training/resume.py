@@ -77,6 +77,9 @@ def resume(
     best = run.read_best(task.unit)
     if best is not None and best.last_step == state.step:  # validated after the checkpoint was written
         state.validations = best
+    if (best_step := state.validations.best_step) not in (None, *run.checkpoint_steps()):
+        note(f"the best checkpoint, of step {best_step:,}, was removed: {directory.name} takes its place")
+        state.validations = state.validations.with_best_at(state.step)
     ranks.run_on_main(lambda: metrics_file.truncate(run.metrics_path, state.step, keep_validation=state.is_validated))
     return updater, state
 

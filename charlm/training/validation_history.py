@@ -47,6 +47,11 @@ class ValidationHistory:
         other = other or ValidationHistory()
         return replace(self, best_step=other.best_step, best_bits=other.best_bits, best_figure=other.best_figure)
 
+    def with_best_at(self, step: int) -> "ValidationHistory":
+        """Return the same validations with `step` as the best one. Its figure is known if it was validated last."""
+        figure = self.history[-1] if self.last_step == step and self.history else None
+        return replace(self, best_step=step, best_bits=figure if self.select == "bits" else None, best_figure=figure)
+
     def to_json(self) -> dict[str, Any]:
         content = {
             "step": self.best_step,

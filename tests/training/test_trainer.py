@@ -295,6 +295,25 @@ def test_a_run_that_resumes_with_other_micro_batches_says_so(run: RunDirectory, 
     assert "resuming with other micro-batches 1 -> 2: not bit-exact" in console.notes
 
 
+def test_a_best_checkpoint_that_was_removed_is_the_best_no_longer(run: RunDirectory, corpus: Corpus) -> None:
+    """Somebody went back to an older checkpoint, whose best one was removed when a later one was better."""
+    train(run, corpus, max_steps=10, validation_interval=5)
+    facts_path = run.checkpoint(10) / "training.json"
+    facts = json.loads(facts_path.read_text(encoding="utf-8"))
+    last_bits = facts["validations"]["history"][-1]
+    facts["validations"] |= {"step": 2, "bits_per_character": last_bits - 1}
+    facts_path.write_text(json.dumps(facts), encoding="utf-8")
+    storage.write_manifest(run.checkpoint(10), {"format": 1})
+    run.best_path.unlink()
+    console = Recorder()
+    outcome = train(run, corpus, max_steps=10, validation_interval=5, console=console)
+    assert (outcome.already_finished, outcome.best_step, outcome.best_bits) == (True, 10, last_bits)
+    assert find_checkpoint(run.root) == run.checkpoint(10)
+    assert "the best checkpoint, of step 2, was removed: step-000000010 takes its place" in console.notes
+    train(run, corpus, max_steps=15, validation_interval=5)
+    assert find_checkpoint(run.root).name in ("step-000000010", "step-000000015")
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_finishes_the_step_and_saves(run: RunDirectory, corpus: Corpus, number: int) -> None:
     before = signal.getsignal(number)
