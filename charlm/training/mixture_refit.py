@@ -99,9 +99,17 @@ def refit_on_text(
     """
     was_training = model.training
     model.eval()
-    examples = [_collect_examples(model, text.head(_MAX_TOKENS), options) for text in (fitted, held_out)]
+    examples = [_collect_examples(model, _beginning(text), options) for text in (fitted, held_out)]
     refit_mixture(model.ngram_head, examples[0], examples[1], epochs)
     model.train(was_training)
+
+
+def _beginning(text: TokenStream) -> TokenStream:
+    """Return the first documents of a text, or the beginning of the first one if that alone is too long."""
+    head = text.head(_MAX_TOKENS)
+    if len(head.tokens) <= _MAX_TOKENS:
+        return head
+    return TokenStream(head.tokens[:_MAX_TOKENS], head.documents[:0])
 
 
 @torch.no_grad()

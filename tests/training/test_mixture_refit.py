@@ -5,20 +5,25 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from charlm import storage
 from charlm.checkpoint import load_model, load_resume_data
 from charlm.data.corpus import Corpus
+from charlm.data.store import DOCUMENT_DTYPE, TokenStream
 from charlm.errors import StoppedError
 from charlm.evaluation.evaluate import evaluate
+from charlm.nn.ngrams.mixture_examples import MixtureExamples
 from charlm.nn.ngrams.model import NgramLanguageModel
 from charlm.nn.settings import ModelSettings
 from charlm.settings import Layer, validate
+from charlm.training import mixture_refit
 from charlm.training.optim.settings import AveragingSettings, EMASettings, NoAveragingSettings
 from charlm.training.run_directory import RunDirectory
 from charlm.training.tasks import language as language_module
+from charlm.training.tasks.base import ScoringOptions
 from charlm.training.trainer import Trainer
 from tests.corpora import build_corpus
 from tests.training.test_trainer import CPU, Recorder, fingerprint, interrupt_at, metrics, training, without_clock
@@ -104,6 +109,30 @@ def test_a_finished_run_says_so_without_counting_again(
     monkeypatch.setattr(language_module, "count_training_text", None)
     train(run, corpus)
     assert {path: path.read_bytes() for path in run.root.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize(("num_ids", "num_read"), [(40, 40), (99, 99), (5000, 99)])
+def test_weights_are_fitted_on_a_bounded_text(
+    tmp_path: Path, corpus: Corpus, monkeypatch: pytest.MonkeyPatch, num_ids: int, num_read: int
+) -> None:
+    """The first document of the text is shorter than the limit of 100 ids, as long, or much longer."""
+    run = RunDirectory(tmp_path / "run")
+    train(run, corpus, epochs=0)
+    model = load_model(run.checkpoint(22), CPU).model
+    assert isinstance(model, NgramLanguageModel)
+    ids = np.arange(1 + num_ids + 5000) % corpus.vocab.size
+    counts = [(1, num_ids, 1, num_ids), (1 + num_ids, 5000, 1, 5000)]
+    text = TokenStream(ids.astype(corpus.vocab.id_dtype), np.array(counts, dtype=DOCUMENT_DTYPE))
+    read: list[int] = []
+
+    def note_lengths(head: object, fitted: MixtureExamples, held_out: MixtureExamples, epochs: int) -> None:
+        del head, epochs
+        read.extend((len(fitted), len(held_out)))
+
+    monkeypatch.setattr(mixture_refit, "_MAX_TOKENS", 100)
+    monkeypatch.setattr(mixture_refit, "refit_mixture", note_lengths)
+    mixture_refit.refit_on_text(model, text, text, 8, ScoringOptions(CPU, "fp32", (0, 1), lambda _: None))
+    assert read == [num_read, num_read]
 
 
 def test_a_validation_text_of_one_document_is_scored_whole(tmp_path: Path) -> None:
