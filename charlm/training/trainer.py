@@ -135,7 +135,7 @@ class Trainer:
             StorageError: checkpoints could not be written three times in a row.
         """
         state = self._state
-        if state.step and self._progress.is_finished and state.is_validated:
+        if self._progress.is_finished and state.is_validated:
             return self._result(already_finished=True)
         if state.step:
             self._logger.note(f"resuming {self._run.root} from step {state.step:,}")
@@ -164,8 +164,11 @@ class Trainer:
             self._validate(stop)  # a signal interrupted this validation
             self._save(final=False)
         if state.step == 0 and self._progress.is_finished:
+            ended_by = self._progress.ended_by
             self._logger.note(
                 "the time was over before the first step: the weights are new; raise training.max_minutes"
+                if ended_by == "max_minutes"
+                else f"training.{ended_by} is 0: the weights are new"
             )
         while not self._progress.is_finished:
             update = self._step()

@@ -314,6 +314,29 @@ def test_a_best_checkpoint_that_was_removed_is_the_best_no_longer(run: RunDirect
     assert find_checkpoint(run.root).name in ("step-000000010", "step-000000015")
 
 
+@pytest.mark.parametrize(
+    ("budget", "note"),
+    [
+        ({"max_steps": 0}, "training.max_steps is 0: the weights are new"),
+        ({"max_steps": None, "max_tokens": 0}, "training.max_tokens is 0: the weights are new"),
+        (
+            {"max_minutes": 1e-9},
+            "the time was over before the first step: the weights are new; raise training.max_minutes",
+        ),
+    ],
+)
+def test_a_run_without_a_step_says_why_and_is_finished(
+    run: RunDirectory, corpus: Corpus, budget: dict[str, Any], note: str
+) -> None:
+    console = Recorder()
+    first = train(run, corpus, console=console, **budget)
+    assert [text for text in console.notes if "the weights are new" in text] == [note]
+    again = train(run, corpus, **budget)
+    assert (first.steps, first.already_finished, again.steps, again.already_finished) == (0, False, 0, True)
+    assert again.best_bits == first.best_bits
+    assert train(run, corpus, max_steps=2).steps == 2
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_finishes_the_step_and_saves(run: RunDirectory, corpus: Corpus, number: int) -> None:
     before = signal.getsignal(number)
