@@ -130,6 +130,9 @@ for name, attempt in attempts.items():
     ended = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True)
     assert ended.stdout.split() == ["bytes", "json", "log"], ended.stderr
     assert {path.name for path in tmp_path.iterdir()} == {"log"}
+    lines = (tmp_path / "log").read_bytes().split(b"\n")
+    assert set(lines) == {b"x" * 100, b""}, "no line is torn"
+    assert len(lines) == 1 + 4096 // 101
 
 
 def test_a_missing_folder_is_a_storage_error(tmp_path: Path) -> None:

@@ -11,9 +11,8 @@ from charlm.storage.disk_errors import storage_errors
 
 
 def append_line(path: Path, line: str) -> None:
-    """Append one line to a log; it is durable only after `sync_file`."""
-    with storage_errors(path), open(path, "a", encoding="utf-8") as file:
-        file.write(line + "\n")
+    """Append one line to a log, whole or not at all; it is durable only after `sync_file`."""
+    append_bytes(path, f"{line}\n".encode())
 
 
 def append_bytes(path: Path, content: bytes) -> None:
