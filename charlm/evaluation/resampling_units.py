@@ -7,6 +7,7 @@ Blocks are cut by characters of the text, so that models with different vocabula
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -64,24 +65,51 @@ def find_bootstrap_units(stream: TokenStream, vocab: Vocab) -> BootstrapUnits:
     starts, characters = stream.documents["start"], stream.documents["characters"]
     if not characters.sum():
         raise DataError("the split holds no text", "choose another split")
-    if len(starts) >= _MIN_DOCUMENTS:
-        return _merge_neighbours(BootstrapUnits("documents", starts.astype(np.int64), characters.astype(np.int64)))
+    first_parts = _find_first_parts(stream, vocab)
+    if len(first_parts) >= _MIN_DOCUMENTS:
+        totals = np.add.reduceat(characters, first_parts).astype(np.int64)
+        return _merge_neighbours(BootstrapUnits("documents", starts[first_parts].astype(np.int64), totals))
     size = max(_MIN_BLOCK_CHARACTERS, int(characters.sum()) // _NUM_BLOCKS)
     lengths = _characters_per_id(vocab)
     block_starts: list[npt.NDArray[np.int64]] = []
     sizes: list[npt.NDArray[np.int64]] = []
-    for start, end, count in zip(starts, stream.ends, characters, strict=True):
-        boundaries = np.arange(0, max(1, int(count) - size // 2), size)  # the last block: 0.5 to 1.5 times `size`
-        cumulative_characters = np.cumsum(lengths[stream.tokens[start:end]])
-        tokens = (
-            np.searchsorted(cumulative_characters, boundaries, side="right")
-            if len(cumulative_characters)
-            else np.zeros(1, dtype=np.int64)
-        )
-        tokens[0] = 0
-        block_starts.append(start + tokens)
+    for first, last in pairwise([*first_parts.tolist(), len(starts)]):
+        count = int(characters[first:last].sum())
+        boundaries = np.arange(0, max(1, count - size // 2), size)  # the last block: 0.5 to 1.5 times `size`
+        block_starts.append(_find_tokens(stream, range(first, last), boundaries, lengths))
         sizes.append(np.diff(np.append(boundaries, count)))
     return BootstrapUnits("blocks", np.concatenate(block_starts), np.concatenate(sizes))
+
+
+def _find_tokens(
+    stream: TokenStream, parts: range, boundaries: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """Return the tokens at which a document has so many characters before it, one part of the document in memory.
+
+    Args:
+        parts: the rows of the document.
+        boundaries: numbers of characters, the first of which is 0.
+        lengths: the number of characters of each id.
+    """
+    starts, ends, characters = stream.documents["start"], stream.ends, stream.documents["characters"]
+    tokens = np.full(len(boundaries), starts[parts[0]], dtype=np.int64)
+    before = 0
+    for part in parts:
+        count = int(characters[part])
+        is_inside = (boundaries > 0) & (boundaries >= before) & (boundaries < before + count)
+        if is_inside.any():
+            cumulative_characters = np.cumsum(lengths[stream.tokens[starts[part] : ends[part]]])
+            inside = np.searchsorted(cumulative_characters, boundaries[is_inside] - before, side="right")
+            tokens[is_inside] = starts[part] + inside
+        before += count
+    return tokens
+
+
+def _find_first_parts(stream: TokenStream, vocab: Vocab) -> npt.NDArray[np.intp]:
+    """Return the rows that begin a document: the other ones continue it, with no <eod> before them."""
+    begins = np.array(stream.tokens[stream.documents["start"] - 1] == vocab.eod_id)
+    begins[0] = True
+    return np.flatnonzero(begins)
 
 
 def _merge_neighbours(units: BootstrapUnits) -> BootstrapUnits:

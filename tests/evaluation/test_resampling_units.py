@@ -6,8 +6,14 @@ import numpy as np
 import pytest
 
 from charlm.data.corpus import Corpus
+from charlm.data.store import encode_parts, stream_of
 from charlm.errors import DataError
 from charlm.evaluation.resampling_units import find_bootstrap_units
+from charlm.text.document import Document
+from charlm.text.split import Part
+from charlm.vocab.base import Vocab
+from charlm.vocab.byte import ByteVocab
+from charlm.vocab.char import CharVocab
 from charlm.vocab.settings import ByteSettings, CharSettings, NgramSettings, VocabSettings, WordSettings
 from tests.corpora import build_corpus
 
@@ -53,6 +59,29 @@ def test_blocks_hold_the_characters_they_say(corpora: list[Corpus]) -> None:
         held = [len(corpus.vocab.decode(stream.tokens[a:b])) for a, b in zip(units.starts, ends, strict=True)]
         longest = max(len(corpus.vocab.decode([token])) for token in range(corpus.vocab.size))
         assert np.abs(np.array(held) - units.characters).max() <= longest + 1
+
+
+@pytest.mark.parametrize("num_documents", [1, 19, 20])
+@pytest.mark.parametrize("vocab", [CharVocab("abc def"), ByteVocab()], ids=["char", "byte"])
+def test_parts_of_a_document_are_one_document(vocab: Vocab, num_documents: int) -> None:
+    """A long text is stored in parts, of which only the last has an <eod> after it."""
+    random = np.random.default_rng(0)
+    texts = ["".join(random.choice(list("abc déf"), size=3000)) for _ in range(num_documents)]
+    whole = encode_parts((Part(Document(str(number), "", text)) for number, text in enumerate(texts)), vocab)
+    in_parts = encode_parts(
+        (
+            Part(Document(str(number), "", text[start : start + 700]), start // 700, start + 700 >= len(text))
+            for number, text in enumerate(texts)
+            for start in range(0, len(text), 700)
+        ),
+        vocab,
+    )
+    assert len(in_parts.documents) == 5 * num_documents
+    np.testing.assert_array_equal(in_parts.ids, whole.ids)
+    expected, found = (find_bootstrap_units(stream_of(each, vocab), vocab) for each in (whole, in_parts))
+    assert found.kind == expected.kind == ("blocks" if num_documents < 20 else "documents")
+    np.testing.assert_array_equal(found.starts, expected.starts)
+    np.testing.assert_array_equal(found.characters, expected.characters)
 
 
 def test_a_split_without_text_is_refused(tmp_path: Path) -> None:
