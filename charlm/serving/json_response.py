@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from charlm import storage
 from charlm.serving.api_error import ApiError
@@ -65,15 +65,19 @@ class EventResponse(Response):
         """
         watching = asyncio.create_task(call_when_gone(receive, self._on_disconnect))
         try:
-            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            start = {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
+            await self._send_in_time(send, start)
             async with contextlib.aclosing(self._events) as events:
                 async for content in events:
-                    async with asyncio.timeout(self._write_seconds):
-                        await send({"type": "http.response.body", "body": content, "more_body": True})
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
+                    await self._send_in_time(send, {"type": "http.response.body", "body": content, "more_body": True})
+            await self._send_in_time(send, {"type": "http.response.body", "body": b"", "more_body": False})
         finally:
             watching.cancel()
             self._on_end()
+
+    async def _send_in_time(self, send: Send, message: Message) -> None:
+        async with asyncio.timeout(self._write_seconds):
+            await send(message)
 
 
 async def call_when_gone(receive: Receive, on_disconnect: Callable[[], None]) -> None:

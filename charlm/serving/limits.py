@@ -10,7 +10,7 @@ class Limits:
     body_bytes: int = 4 << 20
     """Of a request."""
     head_seconds: float = 10.0
-    """For the head of a connection's first request to arrive."""
+    """For the head of a request to arrive, from the connection or the answer before it on."""
     body_seconds: float = 20.0
     """For the rest of a request to arrive."""
     write_seconds: float = 60.0
