@@ -19,6 +19,7 @@ from charlm.sampling.constraints.base import Constraint
 from charlm.sampling.detokenizer import Detokenizer
 from charlm.sampling.fast.stepper import choose_stepper
 from charlm.sampling.generate import TextGenerator
+from charlm.sampling.growing_text import check_probabilities
 
 
 @dataclass
@@ -43,7 +44,11 @@ class _Beam:
 
 @torch.inference_mode()
 def beam_search(generator: TextGenerator, beam_width: int) -> tuple[str, float]:
-    """The best text found, and its nats per character. Filters are not applied: they are for draws."""
+    """The best text found, and its nats per character. Filters are not applied: they are for draws.
+
+    Raises:
+        DataError: the model's numbers overflow.
+    """
     sampling = generator.sampling
     first = generator.new_detokenizer()
     start = None if sampling.constraint is None else sampling.constraint.start
@@ -54,6 +59,7 @@ def beam_search(generator: TextGenerator, beam_width: int) -> tuple[str, float]:
     logits_BV = generator.primed.logits_1V.cpu()
     stepper = None
     while True:
+        check_probabilities(logits_BV)
         rows, tokens, nats = _top_continuations(logits_BV, beams, sampling.constraint, beam_width)
         extended = [
             beams[row].extend(token, cost, _advance_constraint(sampling.constraint, beams[row].constraint_state, token))

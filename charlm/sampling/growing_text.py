@@ -8,6 +8,7 @@ equal filters share their operations.
 B texts, V vocabulary.
 """
 
+import math
 from collections import deque
 from collections.abc import Sequence
 from typing import Any
@@ -17,6 +18,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from charlm.errors import DataError
 from charlm.sampling.detokenizer import Detokenizer
 from charlm.sampling.filters import DrawContext, Filter, Temperature, apply_filters, needs_counts
 from charlm.sampling.plan import SamplingPlan
@@ -80,6 +82,20 @@ class GrowingText:
     def counts_V(self) -> IntArray | None:
         """How often each id occurs among the recent ones; None if no filter asks."""
         return None if self._recent_counts is None else self._recent_counts.counts_V
+
+
+def give_probabilities(logits_BV: Tensor) -> bool:
+    """Whether logits, of one row or several, give probabilities. They give none if numbers of the model overflow."""
+    return math.isfinite(logits_BV.max().item())
+
+
+def check_probabilities(logits_BV: Tensor) -> None:
+    """
+    Raises:
+        DataError: the model's numbers overflow, so that it gives no probabilities.
+    """
+    if not give_probabilities(logits_BV):
+        raise DataError("the model gives no probabilities: its numbers overflow", "use another checkpoint")
 
 
 def draw_next(texts: Sequence[GrowingText], logits_BV: Tensor, masks: Sequence[Mask | None]) -> Tensor:

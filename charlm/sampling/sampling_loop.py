@@ -16,7 +16,7 @@ from charlm.nn.model import LanguageModel
 from charlm.sampling.detokenizer import Detokenizer
 from charlm.sampling.fast.base import Stepper
 from charlm.sampling.fast.stepper import choose_stepper
-from charlm.sampling.growing_text import GrowingText, draw_next
+from charlm.sampling.growing_text import GrowingText, check_probabilities, draw_next
 from charlm.sampling.plan import SamplingPlan
 from charlm.sampling.prime import PrimedState
 from charlm.vocab.base import IntArray
@@ -59,10 +59,14 @@ class SamplingLoop:
 
         Args:
             with_nats: whether to sum up `nats_B`.
+
+        Raises:
+            DataError: the model's numbers overflow.
         """
         texts = self._texts
         while not all(text.done for text in texts):
             logits_BV = self._logits_BV
+            check_probabilities(logits_BV)
             tokens_B = draw_next(texts, logits_BV, [text.allowed_ids() for text in texts])
             if with_nats:
                 nll_B = -logits_BV.double().log_softmax(-1).gather(-1, tokens_B[:, None])[:, 0]

@@ -22,7 +22,15 @@ from charlm.nn.settings import ModelSettings
 from charlm.nn.state import State
 from charlm.sampling import prime as prime_module
 from charlm.sampling.detokenizer import DOCUMENT_BREAK
-from charlm.sampling.filters import Filter, FrequencyPenalty, RepetitionPenalty, Temperature, TopK, sort_filters
+from charlm.sampling.filters import (
+    Filter,
+    FrequencyPenalty,
+    LogitBias,
+    RepetitionPenalty,
+    Temperature,
+    TopK,
+    sort_filters,
+)
 from charlm.sampling.generate import TextGenerator, prime_generator
 from charlm.sampling.growing_text import GrowingText
 from charlm.sampling.plan import SamplingPlan
@@ -57,6 +65,21 @@ def sample(
 ) -> list[str]:
     sampling = SamplingPlan(length, (Temperature(temperature),), seed)
     return list(prime_generator(model, vocab, prompt, sampling, CPU, direction).stream_generate())
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_numbers_that_overflow_are_an_error(temperature: float) -> None:
+    """After the prompt, or once a letter was drawn."""
+    model = model_for(CHAR)
+    (letter,) = CHAR.encode("a").tolist()
+    with torch.no_grad():
+        next(model.embedding.parameters())[letter] = torch.nan
+    sampling = SamplingPlan(60, (LogitBias(torch.tensor([letter]), torch.tensor([100.0])), Temperature(temperature)))
+    for prompt, num_shown in (("a", 0), ("b", 1)):
+        pieces = prime_generator(model, CHAR, prompt, sampling, CPU).stream_generate()
+        assert [next(pieces) for _ in range(num_shown)] == ["a"] * num_shown
+        with pytest.raises(DataError, match="overflow"):
+            next(pieces)
 
 
 class Script(nn.Module):

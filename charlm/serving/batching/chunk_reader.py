@@ -19,7 +19,7 @@ from charlm.serving.text_events import ScoredToken
 
 @torch.inference_mode()
 def read_chunk(prompts: Sequence[PromptRow], length: int, device: torch.device, group_size: int | None) -> None:
-    """Let each prompt read its next ids.
+    """Let each prompt read its next ids. An error of the scores of one prompt ends its request alone.
 
     Args:
         prompts: of one model.
@@ -36,7 +36,10 @@ def read_chunk(prompts: Sequence[PromptRow], length: int, device: torch.device, 
     logits_BV = model.head.logits(features_BTH[:, -1]).cpu()
     for place, prompt in enumerate(prompts):
         if prompt.task.scores_prompt:
-            prompt.scored += _score(prompt, features_BTH[place])
+            try:
+                prompt.scored += _score(prompt, features_BTH[place])
+            except Exception as error:  # noqa: BLE001 - it is raised again where the stream is read
+                prompt.request.fail(error)
         prompt.num_read += length
         prompt.state = select_rows(state, torch.tensor([place], device=device))
         prompt.logits_V = logits_BV[place].clone()

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from charlm.sampling.growing_text import Mask, draw_next
+from charlm.sampling.growing_text import Mask, draw_next, give_probabilities
 from charlm.serving.api_error import ApiError
 from charlm.serving.batching.prompt_cache import PromptCache
 from charlm.serving.batching.prompt_queue import PromptQueue
@@ -23,7 +23,7 @@ from charlm.serving.batching.request_progress import RequestProgress
 from charlm.serving.batching.row_batch import RowBatch
 from charlm.serving.batching.rows import PromptRow, Row, TextRow, take_turns
 from charlm.serving.batching.same_rows import NO_GROUPS, reliable_grouping
-from charlm.serving.batching.scoring import overflow, overflows, score
+from charlm.serving.batching.scoring import overflow, score
 from charlm.serving.limits import Limits
 from charlm.serving.text_events import PromptRead, ScoredToken, WritingTask
 from charlm.serving.text_starts import TextStart
@@ -87,15 +87,19 @@ class ModelWriter:
     # ---- texts
 
     def _begin_texts(self, prompt: PromptRow) -> None:
-        """Begin the texts after a prompt that was read."""
-        primed, task = prompt.primed(), prompt.task
-        if bool(primed.logits_1V.isnan().any()):
-            prompt.request.fail(overflow())
+        """Begin the texts after a prompt that was read; an error ends its request."""
+        if prompt.request.is_over:
             return
-        if not task.scores_prompt:
-            self._cache.keep(task.start, task.context_ids, primed)
-        prompt.request.add(PromptRead(prompt.number, prompt.scored), is_last=True)
-        self._rows += [TextRow(prompt, index, primed) for index in range(task.count)]
+        try:
+            primed, task = prompt.primed(), prompt.task
+            if not give_probabilities(primed.logits_1V):
+                raise overflow()
+            if not task.scores_prompt:
+                self._cache.keep(task.start, task.context_ids, primed)
+            prompt.request.add(PromptRead(prompt.number, prompt.scored), is_last=True)
+            self._rows += [TextRow(prompt, index, primed) for index in range(task.count)]
+        except Exception as error:  # noqa: BLE001 - it is raised again where the stream is read
+            prompt.request.fail(error)
 
     def _draw(self, texts: Sequence[TextRow]) -> dict[TextRow, int]:
         """Draw a token of each text and tell it."""
@@ -104,6 +108,11 @@ class ModelWriter:
         if not drawing:
             return {}
         logits_BV = torch.stack([text.logits_V for text in drawing if text.logits_V is not None])
+        if not give_probabilities(logits_BV):
+            for text, logits_V in zip(drawing, logits_BV, strict=True):
+                if not give_probabilities(logits_V):
+                    text.request.fail(overflow())
+            return self._draw([text for text in drawing if text.is_open])
         tokens_B = draw_next([text.text for text in drawing], logits_BV, [masks[text] for text in drawing])
         drawn = dict(zip(drawing, tokens_B.tolist(), strict=True))
         scored = _score(drawing, logits_BV, tokens_B)
@@ -137,7 +146,7 @@ class ModelWriter:
 
 
 def _score(texts: Sequence[TextRow], logits_BV: Tensor, tokens_B: Tensor) -> dict[TextRow, ScoredToken]:
-    """Score the drawn tokens of the texts that ask for it; no probabilities end a request."""
+    """Score the drawn tokens of the texts that ask for it."""
     groups: defaultdict[int, list[int]] = defaultdict(list)
     for place, text in enumerate(texts):
         if text.num_alternatives is not None:
@@ -147,6 +156,4 @@ def _score(texts: Sequence[TextRow], logits_BV: Tensor, tokens_B: Tensor) -> dic
         rows_N = torch.tensor(places)
         for place, token in zip(places, score(logits_BV[rows_N], tokens_B[rows_N], num_alternatives), strict=True):
             scored[texts[place]] = token
-            if overflows(token):
-                texts[place].request.fail(overflow())
     return scored
