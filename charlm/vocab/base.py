@@ -137,6 +137,11 @@ class Vocab(ABC):
         first = self.first_byte_id
         return {} if first is None else {first + byte: bytes([byte]) for byte in range(NUM_BYTES)}
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """Return the vocabulary itself: it never changes, and its tables are large."""
+        del memo
+        return self
+
     def stream_decoder(self) -> StreamDecoder:
         return ByteAwareDecoder(self._bytes_of, self._text_of)
 
@@ -249,6 +254,13 @@ class ByteAwareDecoder:
         self._bytes_of = bytes_of
         self._text_of = text_of
         self._utf8_decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "ByteAwareDecoder":
+        """Return a decoder that goes on from here by itself, with the same tables."""
+        del memo
+        copied = ByteAwareDecoder(self._bytes_of, self._text_of)
+        copied._utf8_decoder.setstate(self._utf8_decoder.getstate())
+        return copied
 
     def push(self, token: int) -> str:
         byte = self._bytes_of.get(token)

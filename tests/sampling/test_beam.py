@@ -1,16 +1,19 @@
 """Beam search finds the most probable text; with enough beams, the most probable of all texts."""
 
+import copy
 import itertools
 
 import pytest
 import torch
 
+from charlm.errors import DataError
 from charlm.nn.model import LanguageModel
 from charlm.sampling.beam import beam_search
 from charlm.sampling.constraints.regex_automaton import RegexAutomaton
 from charlm.sampling.constraints.tokens import TokenConstraint
 from charlm.sampling.generate import prime_generator
 from charlm.sampling.plan import SamplingPlan
+from charlm.vocab.byte import ByteVocab
 from charlm.vocab.char import CharVocab
 from tests.sampling.test_generate import CPU, model_for
 
@@ -61,6 +64,28 @@ def test_one_beam_is_greedy_and_more_are_no_worse() -> None:
 def test_the_length_is_exact(length: int) -> None:
     generator = prime_generator(model_for(STRICT), STRICT, "a", SamplingPlan(length), CPU)
     assert len(beam_search(generator, 3)[0]) == length
+
+
+def test_many_beams_share_the_vocabulary() -> None:
+    vocab = ByteVocab()
+    generator = prime_generator(model_for(vocab), vocab, "", SamplingPlan(3), CPU)
+    kept = generator.new_detokenizer()
+    kept.push(vocab.encode("é")[0])
+    copied = copy.deepcopy(kept)
+    assert vars(copied)["_vocab"] is vocab
+    assert vars(vars(copied)["_decoder"])["_text_of"] is vars(vocab)["_text_of"]
+    assert copied.push(vocab.encode("é")[1]) == "é"
+    assert kept.push(vocab.encode("è")[1]) == "è", "the copy does not change it"
+
+
+def test_numbers_that_overflow_are_an_error() -> None:
+    model = model_for(STRICT)
+    with torch.no_grad():
+        next(model.embedding.parameters())[:] = torch.nan
+    for prompt in ("", "ab"):
+        generator = prime_generator(model, STRICT, prompt, SamplingPlan(4), CPU)
+        with pytest.raises(DataError, match="overflow"):
+            beam_search(generator, 3)
 
 
 def test_stops_end_beams() -> None:
