@@ -32,12 +32,16 @@ _PROMPT = "> "
 _MAX_DIGITS = 10
 
 
-def run_conversation(session: "Session", vocab: "Vocab", options: "SamplingOptions") -> None:
-    """Read lines and answer them until the person leaves. An error is printed, and the conversation goes on."""
+def run_conversation(session: "Session", vocab: "Vocab", options: "SamplingOptions", *, single_document: bool) -> None:
+    """Read lines and answer them until the person leaves. An error is printed, and the conversation goes on.
+
+    Args:
+        single_document: whether the text ends with its document.
+    """
     if options.prompt:
         session.read(options.prompt)
     terminal.note("the model reads what you type and continues it; /help lists the commands, /quit leaves")
-    conversation = _Conversation(session, vocab, options)
+    conversation = _Conversation(session, vocab, options, single_document=single_document)
     while True:
         if sys.stdin.isatty():
             sys.stdout.write(_PROMPT)
@@ -55,10 +59,13 @@ def run_conversation(session: "Session", vocab: "Vocab", options: "SamplingOptio
 class _Conversation:
     """The commands of the prompt loop."""
 
-    def __init__(self, session: "Session", vocab: "Vocab", options: "SamplingOptions") -> None:
+    def __init__(
+        self, session: "Session", vocab: "Vocab", options: "SamplingOptions", *, single_document: bool
+    ) -> None:
         self._session = session
         self._vocab = vocab
         self._options = options
+        self._single_document = single_document
         self._commands: dict[str, Callable[[str], None]] = {
             "help": lambda _: terminal.note(HELP),
             "temperature": self._set_temperature,
@@ -94,7 +101,8 @@ class _Conversation:
     def _write(self) -> None:
         from charlm.sampling.plan import plan_sampling
 
-        for piece in self._session.write(plan_sampling(self._options, self._vocab)):
+        plan = plan_sampling(self._options, self._vocab, single_document=self._single_document)
+        for piece in self._session.write(plan):
             terminal.write(piece)
         sys.stdout.write("\n")
         sys.stdout.flush()

@@ -209,10 +209,10 @@ def sample(
 
         if as_json or strategy != DrawStrategy() or novelty is not None:
             raise UsageError("--interactive works on one text, without files", "leave --json, --count and the like out")
-        session, vocab = open_session(run, checkpoint, options.precision, device, given)
+        session, vocab, single_document = open_session(run, checkpoint, options.precision, device, given)
         for line in strategy.describe_no_effect(options, vocab.size):
             terminal.note(line)
-        run_conversation(session, vocab, options)
+        run_conversation(session, vocab, options, single_document=single_document)
         return
     if not as_json and strategy == DrawStrategy() and novelty is None:
         generated = sample_run(run, checkpoint, options, device, given)

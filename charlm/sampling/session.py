@@ -66,7 +66,12 @@ class Session:
         """Let the model write; yield the text in pieces.
 
         The seed is increased by the number of earlier turns, so that every turn gives another text.
+
+        Raises:
+            UsageError: the text is a single document that has ended.
         """
+        if sampling.single_document and self._has_ended(self.snapshot.cut):
+            raise UsageError("the text has ended, and the model writes no other one", "type how it goes on, or /back")
         varied = replace(sampling, seed=sampling.seed + len(self._history))
         constraint = sampling.constraint
         start = self.snapshot if constraint is None else self._read_after(self.snapshot, "")
@@ -89,7 +94,10 @@ class Session:
         finally:
             drawn = np.array(detokenizer.ids, dtype=np.int64)
             written = Cut(cut.start, np.concatenate([cut.ids, drawn]))
-            if constraint is not None or detokenizer.stopped:  # what was drawn behind the text does not count
+            is_end = sampling.single_document and self._has_ended(written)
+            if (
+                constraint is not None or detokenizer.stopped
+            ) and not is_end:  # what was drawn behind the text does not count
                 self.snapshot = self._read_shown(written, text, "")
             else:
                 recent_ids = np.concatenate([start.recent_ids, drawn])[-_MAX_RECENT_IDS:]
@@ -176,6 +184,10 @@ class Session:
             if begin < len(shown):
                 num_ids, num_characters = number, min(length, len(shown))
         return num_ids, num_characters, length
+
+    def _has_ended(self, cut: Cut | None) -> bool:
+        """Whether <eod> was drawn last."""
+        return cut is not None and len(cut.ids) > 0 and cut.ids[-1] == self._vocab.eod_id
 
     def _prime(self, ids: IntArray, state: State | None) -> PrimedState:
         return prime(self._model, ids, self._device, state=state, precision=self._precision)

@@ -188,8 +188,8 @@ def _draw_texts(generator: TextGenerator, strategy: DrawStrategy) -> list[dict[s
 
 def open_session(
     run: str | None, checkpoint: str | None, precision: str, device: str, given: Given = NOTHING
-) -> tuple[Session, Vocab]:
-    """Open a conversation with a run.
+) -> tuple[Session, Vocab, bool]:
+    """Open a conversation with a run; return also its vocabulary, and whether the text ends with its document.
 
     Args:
         given: what a conditional model is given.
@@ -206,7 +206,7 @@ def open_session(
     reading: Precision = "bf16" if precision == "bf16" else "fp32"
     condition = "".join(f" {each}" for each in (*given.labels, given.source) if each is not None)
     session = Session(loaded.model, loaded.vocab, choose_device(device), f"{model_id} {precision}{condition}", reading)
-    return session, loaded.vocab
+    return session, loaded.vocab, loaded.task.has_conditions
 
 
 def load_for_sampling(

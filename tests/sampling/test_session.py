@@ -20,10 +20,11 @@ from charlm.nn.heads.softmax import Softmax
 from charlm.nn.model import LanguageModel
 from charlm.nn.quantize import quantize_cells
 from charlm.nn.settings import ModelSettings
+from charlm.sampling.constraints.build import build_constraint
 from charlm.sampling.detokenizer import DOCUMENT_BREAK
 from charlm.sampling.filters import FrequencyPenalty, Temperature
 from charlm.sampling.generate import prime_generator
-from charlm.sampling.options import StepPrecision
+from charlm.sampling.options import SamplingOptions, StepPrecision
 from charlm.sampling.plan import SamplingPlan
 from charlm.sampling.session import Session
 from charlm.vocab.base import Vocab
@@ -100,6 +101,29 @@ def test_undo_at_the_beginning_is_refused() -> None:
     talk.undo()
     with pytest.raises(UsageError, match="nothing to go back to"):
         talk.undo()
+
+
+@pytest.mark.parametrize("regex", [None, "[a-d]*"])
+def test_a_single_document_ends_once(regex: str | None, tmp_path: Path) -> None:
+    """Nothing is written after its end, but it can be changed, or gone on with."""
+    ids = [*CHAR.encode("ab").tolist(), CHAR.eod_id]
+    constraint = None if regex is None else build_constraint(SamplingOptions(length=12, regex=regex), CHAR)
+    plan = SamplingPlan(12, (GREEDY,), constraint=constraint, single_document=True)
+    talk = session(model=scripted(CHAR, ids))
+    assert "".join(talk.write(plan)) == "ab"
+    with pytest.raises(UsageError, match="the text has ended"):
+        list(talk.write(plan))
+    assert talk.snapshot.text == "ab"
+    talk.save(tmp_path / "talk")
+    talk.undo()
+    assert "".join(talk.write(plan)) == "ab"
+    talk.load(tmp_path / "talk")
+    with pytest.raises(UsageError, match="the text has ended"):
+        list(talk.write(plan))
+    talk.read("d")
+    assert talk.snapshot.text == "abd"
+    assert_is_after(talk, "abd", scripted(CHAR, ids))
+    assert "".join(talk.write(plan)).startswith("ab")
 
 
 def test_branches() -> None:
