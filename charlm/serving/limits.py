@@ -35,7 +35,7 @@ class Limits:
     label_characters: int = 1_000
     prediction_characters: int = 262_144
     """Of all texts of a prediction. Of a model that writes for labels: times the labels. Of one that writes a text for
-    another: the most that it may write, times the beams."""
+    another: the most tokens that it may write, times the beams."""
     source_characters: int = 1_000
     """Of a text for which another is written."""
     rows: int = 128

@@ -43,7 +43,7 @@ class PreparedPrediction:
         """Return the answer.
 
         Args:
-            check: called before each block of texts; it may raise to stop.
+            check: called again and again; it may raise to stop.
 
         Raises:
             DataError: a text has a character that the vocabulary cannot spell.
@@ -51,7 +51,7 @@ class PreparedPrediction:
         found: list[dict[str, Any]] = []
         for start in range(0, len(self.queries), _BLOCK_TEXTS):
             check()
-            block = self.predictor.predict(self.queries[start : start + _BLOCK_TEXTS])
+            block = self.predictor.predict(self.queries[start : start + _BLOCK_TEXTS], check)
             found += [each.to_json() | self._alignment(each) for each in block]
         return {"model": self.model.id, "kind": self.model.kind, "predictions": found}
 
@@ -98,19 +98,22 @@ def describe_labels(model: ServedModel) -> dict[str, Any]:
 
 
 def _check_amount(texts: Sequence[str], model: ServedModel, options: PredictOptions, limits: Limits) -> None:
+    unit, doing = "characters", "read"
     match model.loaded.conditions:
-        case SourceConditions():
+        case SourceConditions() as conditions:
             longest = max(map(len, texts))
             if longest > limits.source_characters:
                 cure = f"give at most {limits.source_characters:,}"
                 raise invalid_field("text", f"a text has {longest:,} characters", cure)
-            amount = max(options.beams, options.top) * sum(max_target_length(len(text)) for text in texts)
+            num_tokens = sum(max_target_length(len(conditions.encode(text))) for text in texts)
+            amount = max(options.beams, options.top) * num_tokens
+            unit, doing = "tokens", "written"
         case LabelConditions(size=size):
             amount = size * _num_read(texts)
         case None:
             amount = _num_read(texts)
     if amount > limits.prediction_characters:
-        what = f"the texts need {amount:,} characters to be read or written"
+        what = f"the texts need {amount:,} {unit} to be {doing}"
         raise invalid_field("text", what, f"send fewer at a time (limit: {limits.prediction_characters:,})")
 
 

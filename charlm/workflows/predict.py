@@ -5,7 +5,7 @@
 Memory holds one block of texts. The result of a text does not depend on the others.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from charlm.checkpoint import LoadedModel
 from charlm.data.source_texts import SourceConditions
@@ -46,14 +46,17 @@ class Predictor:
             options.check_no_search()
             self._predictor = build_predictions([loaded, *others], decoder_of(loaded, name), device, options)
 
-    def predict(self, queries: Iterable[Query]) -> Iterator[TextPrediction]:
+    def predict(self, queries: Iterable[Query], check: Callable[[], None] = lambda: None) -> Iterator[TextPrediction]:
         """Yield a prediction for each text, in order.
+
+        Args:
+            check: called again and again, where the work takes long; it may raise to stop.
 
         Raises:
             DataError: a text has a character that the vocabulary cannot spell.
         """
         for block in _blocks(queries):
-            yield from self._predictor.predict(block)
+            yield from self._predictor.predict(block, check)
 
 
 def as_queries(texts: Iterable[str]) -> Iterator[Query]:

@@ -3,7 +3,7 @@
 Query ──normalise, encode──> source ──beam search──> the n best texts with their probabilities ──> TextPrediction
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from charlm.checkpoint import LoadedModel
 from charlm.data.source_texts import SourceConditions
@@ -33,9 +33,10 @@ class TargetPredictions:
         self._top = options.top
         self._options = BeamOptions(max(options.beams, options.top), options.length_penalty)
 
-    def predict(self, block: Sequence[Query]) -> Iterator[TextPrediction]:
+    def predict(self, block: Sequence[Query], check: Callable[[], None]) -> Iterator[TextPrediction]:
         sources = [self._conditions.encode(query.text) for query in block]
-        for query, candidates in zip(block, self._ensemble.transduce(sources, self._options), strict=True):
+        found = self._ensemble.transduce(sources, self._options, check=check)
+        for query, candidates in zip(block, found, strict=True):
             if not candidates:
                 raise DataError("the model gives no probabilities: its numbers overflow", "use another checkpoint")
             best = tuple(TextProbability(each.text, each.probability) for each in candidates[: self._top])

@@ -12,7 +12,7 @@ A model that writes texts is a BlockPredictor without rows. `build_predictions` 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, Protocol
 
 import numpy as np
@@ -35,8 +35,11 @@ from charlm.workflows.prediction import LabelProbability, Query, TextPrediction,
 class BlockPredictor(Protocol):
     """Predicts something of each text of a block that fits into memory."""
 
-    def predict(self, block: Sequence[Query]) -> Iterator[TextPrediction]:
+    def predict(self, block: Sequence[Query], check: Callable[[], None]) -> Iterator[TextPrediction]:
         """Yield a prediction for each text, in order.
+
+        Args:
+            check: called again and again, where the work takes long; it may raise to stop.
 
         Raises:
             DataError: a text has a character that the vocabulary cannot spell.
@@ -59,12 +62,17 @@ class RowPredictions(ABC):
         self._device = choose_device(device)
         self._options = options
 
-    def predict(self, block: Sequence[Query]) -> Iterator[TextPrediction]:
-        for query, log_p_NL in zip(block, self.log_probabilities(block), strict=True):
+    def predict(self, block: Sequence[Query], check: Callable[[], None]) -> Iterator[TextPrediction]:
+        for query, log_p_NL in zip(block, self.log_probabilities(block, check), strict=True):
             yield self.to_prediction(query, log_p_NL)
 
-    def log_probabilities(self, block: Sequence[Query]) -> list[Floats]:
-        """Return the log-probabilities (N, L) of each text's N predictions."""
+    def log_probabilities(self, block: Sequence[Query], check: Callable[[], None] = lambda: None) -> list[Floats]:
+        """Return the log-probabilities (N, L) of each text's N predictions.
+
+        Args:
+            check: as for `predict`.
+        """
+        check()
         rows = [self.row(query) for query in block]
         found = [
             dict(predict_rows(model, rows, device=self._device, precision=self._options.precision))
@@ -119,13 +127,18 @@ class BayesPredictions(LabelPredictions):
         self._labels = conditions
         self._direction: Literal["forward", "backward"] = members[0].settings.text_direction
 
-    def log_probabilities(self, block: Sequence[Query]) -> list[Floats]:
+    def log_probabilities(self, block: Sequence[Query], check: Callable[[], None] = lambda: None) -> list[Floats]:
         parts = [Part(Document(str(index), "", query.text)) for index, query in enumerate(block)]
         stream = stream_of(encode_parts(parts, self._vocab), self._vocab).in_direction(self._direction)
         log_p_DL = mean_log_probabilities(
             [
                 label_log_probabilities(
-                    model, stream, self._labels, device=self._device, precision=self._options.precision
+                    model,
+                    stream,
+                    self._labels,
+                    device=self._device,
+                    precision=self._options.precision,
+                    on_progress=lambda _: check(),
                 ).astype(np.float32)
                 for model in self._models
             ]

@@ -120,7 +120,7 @@ def test_models_say_what_they_are(client: TestClient) -> None:
         ({"model": "tags", "text": "a" * 300_000}, "text", "need 300,001 characters"),
         ({"model": "names", "text": "a" * 100_000}, "text", "need 300,003 characters"),
         ({"model": "copied", "text": "a" * 1_001}, "text", "a text has 1,001 characters"),
-        ({"model": "copied", "text": "a" * 900, "beams": 1024}, "text", "characters to be read or written"),
+        ({"model": "copied", "text": "a" * 900, "beams": 1024}, "text", "tokens to be written"),
         ({"model": "copied", "text": "a", "temperature": 2}, "temperature", "this model writes texts"),
         ({"model": "pairs", "text": "a"}, None, "only a single one can be recognised"),
         ({"model": "language", "text": "a"}, None, "is a language model"),
@@ -133,6 +133,31 @@ def test_what_cannot_be_predicted_is_refused(
     status, found, text = refused(client, "/predict", **fields)
     assert (status, found) == (400, param)
     assert message in text
+
+
+def test_what_is_written_is_counted_in_tokens() -> None:
+    """A character that the vocabulary spells in bytes has up to four of them."""
+    with client_of({"bytes": transducer()}, prediction_characters=5 * (4 * 8 + 32)) as client:
+        predict(client, text="a" * 8)
+        predict(client, text="🙂" * 2)
+        status, param, message = refused(client, "/predict", text="🙂" * 3)
+    assert (status, param) == (400, "text")
+    assert "400 tokens to be written" in message
+
+
+@pytest.mark.parametrize("name", ["copied", "names"])
+def test_the_work_for_a_single_text_can_be_stopped(name: str) -> None:
+    num_calls = 0
+
+    def check() -> None:
+        nonlocal num_calls
+        num_calls += 1
+        if num_calls == 3:
+            raise InterruptedError
+
+    predictor = Predictor(MODELS[name], name, "cpu", PredictOptions())
+    with pytest.raises(InterruptedError):
+        list(predictor.predict(as_queries(["a quick fox"]), check))
 
 
 def test_a_lone_surrogate_is_refused(client: TestClient) -> None:

@@ -10,7 +10,7 @@ the W best.
 N sources, W beams, B = N * W rows, V target vocabulary, T tokens so far.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -52,6 +52,7 @@ def search_targets(
     *,
     device: torch.device,
     precision: Precision = "fp32",
+    check: Callable[[], None] = lambda: None,
 ) -> list[list[Hypothesis]]:
     """Return the best targets of each source, the best first, at most `options.width`.
 
@@ -59,12 +60,14 @@ def search_targets(
         models: bound to the same N sources, and of one target vocabulary.
         max_lengths: for each source, the largest number of tokens of a target. If no prefix ends before, the best ones
             are cut there.
+        check: called before each step; it may raise to stop.
     """
     search = _Search(len(max_lengths), options, eod_id, torch.tensor(max_lengths, device=device))
     states = [model.initial_state(len(max_lengths)) for model in models]
     rows_B = torch.arange(len(max_lengths), device=device).repeat_interleave(options.width)
     tokens_B = torch.full((len(rows_B),), eod_id, device=device)
     for _ in range(max(max_lengths, default=0) + 1):
+        check()
         log_ps: list[Tensor] = []
         for index, model in enumerate(models):
             state = tuple(tensor[rows_B] for tensor in states[index])

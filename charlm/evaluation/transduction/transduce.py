@@ -46,12 +46,14 @@ class TransducerEnsemble:
         sources: Sequence[IntArray],
         options: BeamOptions,
         on_progress: Callable[[int], None] = lambda num_sources: None,
+        check: Callable[[], None] = lambda: None,
     ) -> list[list[TextCandidate]]:
         """Return the best texts for each source, the best first.
 
         Args:
             sources: the ids of each, as all models read them.
             on_progress: called with the number of sources that each batch read.
+            check: called before each step of the search; it may raise to stop.
         """
         found: list[list[TextCandidate]] = [[] for _ in sources]
         was_training = [model.training for model in self.models]
@@ -59,7 +61,8 @@ class TransducerEnsemble:
             for model in self.models:
                 model.eval()
             for batch in _batches([len(source) for source in sources], options.width):
-                for index, hypotheses in zip(batch, self._search([sources[i] for i in batch], options), strict=True):
+                searched = self._search([sources[i] for i in batch], options, check)
+                for index, hypotheses in zip(batch, searched, strict=True):
                     found[index] = self._to_texts(hypotheses, options.length_penalty)
                 on_progress(len(batch))
         finally:
@@ -67,14 +70,16 @@ class TransducerEnsemble:
                 model.train(mode)
         return found
 
-    def _search(self, sources: Sequence[IntArray], options: BeamOptions) -> list[list[Hypothesis]]:
+    def _search(
+        self, sources: Sequence[IntArray], options: BeamOptions, check: Callable[[], None]
+    ) -> list[list[Hypothesis]]:
         source_NS, lengths_N = (torch.from_numpy(array).to(self.device) for array in pad_sources(sources))
         max_lengths = [max_target_length(len(source)) for source in sources]
         bound: list[LanguageModel] = []
         with torch.inference_mode(), autocast(self.precision, self.device):
             bound = [model.given((source_NS, lengths_N)) for model in self.models]
         return search_targets(
-            bound, max_lengths, self.vocab.eod_id, options, device=self.device, precision=self.precision
+            bound, max_lengths, self.vocab.eod_id, options, device=self.device, precision=self.precision, check=check
         )
 
     def _to_texts(self, hypotheses: Sequence[Hypothesis], length_penalty: float) -> list[TextCandidate]:
