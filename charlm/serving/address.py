@@ -54,7 +54,15 @@ class ServerOptions:
     @property
     def access_rules(self) -> AccessRules:
         names = LOOPBACK_NAMES if self._is_local else None
-        return AccessRules(host_names=names, api_key=self.api_key, allowed_origins=tuple(self.allowed_origins))
+        return AccessRules(
+            host_names=names, api_key=self.api_key, allowed_origins=tuple(map(_as_browsers_send, self.allowed_origins))
+        )
+
+
+def _as_browsers_send(origin: str) -> str:
+    """An origin in lower case, without the port that its scheme implies."""
+    origin = origin.lower()
+    return origin.removesuffix(":443" if origin.startswith("https:") else ":80")
 
 
 def bind(options: ServerOptions) -> socket.socket:

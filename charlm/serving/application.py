@@ -1,6 +1,6 @@
 """The routes, and what every request passes through before and behind them.
 
-RequestLog ──> AccessGuard ──> [CORS, if a page elsewhere was allowed] ──> routes ──> Service
+RequestLog ──> [CORS, if a page elsewhere was allowed] ──> AccessGuard ──> routes ──> Service
 """
 
 from collections.abc import Callable
@@ -56,10 +56,10 @@ def build_application(
         Route("/distribution", service.distribution, methods=["POST"]),
     ]
     handlers = dict.fromkeys((ApiError, CharlmError, HTTPException, Exception), _on_error)
-    app: ASGIApp = Starlette(routes=routes, exception_handlers=handlers)
+    app: ASGIApp = AccessGuard(Starlette(routes=routes, exception_handlers=handlers), rules)
     if rules.allowed_origins:
         app = CORSMiddleware(app, rules.allowed_origins, allow_methods=("GET", "POST"), allow_headers=("*",))
-    return RequestLog(AccessGuard(app, rules), write_line)
+    return RequestLog(app, write_line)
 
 
 async def _on_error(request: Request, error: Exception) -> Response:

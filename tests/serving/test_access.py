@@ -167,6 +167,31 @@ def test_an_origin_that_was_allowed_can_ask_and_read(locked: TestClient) -> None
     assert locked.post(PATH, json=ASKED, headers=page | {"origin": "https://evil.example"}).status_code == 403
 
 
+def test_an_origin_that_was_allowed_can_read_why_it_is_refused(locked: TestClient) -> None:
+    page = {"origin": "https://good.example", "sec-fetch-site": "cross-site"}
+    response = locked.post(PATH, json=ASKED, headers=page)
+    assert response.status_code == 401
+    assert response.headers["access-control-allow-origin"] == "https://good.example"
+
+
+@pytest.mark.parametrize(
+    ("given", "origin"),
+    [
+        ("https://Example.org", "https://example.org"),
+        ("HTTPS://example.org:443", "https://example.org"),
+        ("http://[::1]:80", "http://[::1]"),
+        ("http://example.org:8080", "http://example.org:8080"),
+        ("http://example.org:443", "http://example.org:443"),
+    ],
+)
+def test_an_origin_is_allowed_however_it_is_written(given: str, origin: str) -> None:
+    rules = ServerOptions(allowed_origins=[given]).access_rules
+    with client_of({"char": MODEL}, rules=rules) as client:
+        response = client.post(PATH, json=ASKED, headers={"origin": origin})
+    assert response.status_code == 200
+    assert response.headers["access-control-allow-origin"] == origin
+
+
 @pytest.mark.parametrize(
     ("options", "named"),
     [
