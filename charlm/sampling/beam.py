@@ -47,7 +47,7 @@ def beam_search(generator: TextGenerator, beam_width: int) -> tuple[str, float]:
     """The best text found, and its nats per character. Filters are not applied: they are for draws.
 
     Raises:
-        DataError: the model's numbers overflow.
+        CheckpointError: the model's numbers overflow.
     """
     sampling = generator.sampling
     first = generator.new_detokenizer()

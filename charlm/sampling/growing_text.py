@@ -18,7 +18,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from charlm.errors import DataError
+from charlm.errors import CheckpointError
 from charlm.sampling.detokenizer import Detokenizer
 from charlm.sampling.filters import DrawContext, Filter, Temperature, apply_filters, needs_counts
 from charlm.sampling.plan import SamplingPlan
@@ -92,10 +92,10 @@ def give_probabilities(logits_BV: Tensor) -> bool:
 def check_probabilities(logits_BV: Tensor) -> None:
     """
     Raises:
-        DataError: the model's numbers overflow, so that it gives no probabilities.
+        CheckpointError: the model's numbers overflow, so that it gives no probabilities.
     """
     if not give_probabilities(logits_BV):
-        raise DataError("the model gives no probabilities: its numbers overflow", "use another checkpoint")
+        raise CheckpointError("the model gives no probabilities: its numbers overflow", "use another checkpoint")
 
 
 def draw_next(texts: Sequence[GrowingText], logits_BV: Tensor, masks: Sequence[Mask | None]) -> Tensor:

@@ -61,7 +61,7 @@ class SamplingLoop:
             with_nats: whether to sum up `nats_B`.
 
         Raises:
-            DataError: the model's numbers overflow.
+            CheckpointError: the model's numbers overflow.
         """
         texts = self._texts
         while not all(text.done for text in texts):

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from charlm.device import is_out_of_memory
-from charlm.errors import CharlmError, DataError, OptionError, UsageError
+from charlm.errors import CharlmError, CheckpointError, DataError, OptionError, UsageError
 from charlm.suggestions.words import format_value
 
 _TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
@@ -64,7 +64,8 @@ def as_api_error(error: Exception) -> ApiError:
         field = next((_FIELDS.get(option, option) for option in error.options), None)
         return ApiError(400, what, cure, param=field)
     if isinstance(error, CharlmError):
-        return ApiError(400 if isinstance(error, UsageError | DataError) else 500, error.what, error.cure)
+        is_of_client = isinstance(error, UsageError | DataError) and not isinstance(error, CheckpointError)
+        return ApiError(400 if is_of_client else 500, error.what, error.cure)
     if is_out_of_memory(error):
         return ApiError(503, "the memory of the server is full", "ask for fewer or shorter texts at a time")
     return ApiError(500, f"a bug in charlm ({type(error).__name__}: {error})", "please report it")

@@ -46,7 +46,8 @@ def prepare_distribution(content: Mapping[str, Any], models: ServedModels, limit
     """Check a request, and make it a completion of one token with the log-probabilities of all.
 
     Raises:
-        ApiError: it has another field than `model`, `prompt` and `label`, or several prompts.
+        ApiError: it has another field than `model`, `prompt` and `label`, or several prompts; or the
+                vocabulary is too large.
     """
     fields = JsonFields(content, ("model", "prompt", "label"))
     model = models.find(fields.text("model"))
@@ -54,6 +55,9 @@ def prepare_distribution(content: Mapping[str, Any], models: ServedModels, limit
     prompts = encode_prompts(request.prompt, model.vocab, limits)
     if len(prompts) > 1:
         raise invalid_field("prompt", f"there are {len(prompts)} prompts", "give one")
+    if model.vocab.size >= limits.logprob_entries:
+        what = f"the vocabulary of {model.id} has {model.vocab.size:,} tokens, too many for one answer"
+        raise invalid_field("model", what, "use another model, or logprobs of /v1/completions")
     request = replace(request, logprobs=model.vocab.size)
     return PreparedCompletion(request, model, prompts, make_tasks(request, model, prompts, limits))
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import torch
 
+from charlm.errors import OptionError
 from charlm.sampling.constraints.regex_parser import parse_regex
 from charlm.sampling.constraints.tokens import token_texts
 from charlm.sampling.filters import Filter, FrequencyPenalty, LogitBias, PresencePenalty, sort_filters
@@ -87,7 +88,13 @@ def _plan(request: CompletionRequest, vocab: Vocab, limits: Limits) -> SamplingP
         regex=request.regex,
         seed=request.seed,
     )
-    plan = plan_sampling(options, vocab, single_document=not request.ignore_eos)
+    try:
+        plan = plan_sampling(options, vocab, single_document=not request.ignore_eos)
+    except OptionError as error:
+        if "length" not in error.options or vocab.spells_characters:
+            raise
+        what = f"no text of max_tokens {request.max_tokens}, of at most {options.length:,} characters, can match"
+        raise invalid_field("max_tokens", what, "give a higher one") from error
     filters = sort_filters([*plan.filters, *_filters(request, vocab)])
     return replace(plan, filters=filters, penalty_window=max(1, request.max_tokens))
 

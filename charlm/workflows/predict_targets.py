@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from charlm.checkpoint import LoadedModel
 from charlm.data.source_texts import SourceConditions
-from charlm.errors import DataError
+from charlm.errors import CheckpointError
 from charlm.evaluation.transduction.beam_search import BeamOptions
 from charlm.workflows.evaluate_targets import make_ensemble
 from charlm.workflows.predict_options import PredictOptions
@@ -38,6 +38,8 @@ class TargetPredictions:
         found = self._ensemble.transduce(sources, self._options, check=check)
         for query, candidates in zip(block, found, strict=True):
             if not candidates:
-                raise DataError("the model gives no probabilities: its numbers overflow", "use another checkpoint")
+                raise CheckpointError(
+                    "the model gives no probabilities: its numbers overflow", "use another checkpoint"
+                )
             best = tuple(TextProbability(each.text, each.probability) for each in candidates[: self._top])
             yield TextPrediction(query.text, targets=best)

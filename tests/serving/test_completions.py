@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 from charlm.api import Model
 from charlm.vocab.byte import ByteVocab
 from charlm.vocab.char import CharVocab
-from tests.serving.served import TEXT, client_of, complete, make_model, refused, texts
+from tests.serving.served import TEXT, client_of, complete, make_model, refused, texts, vocabularies
 
 CHARACTERS = "".join(sorted(set(TEXT)))
 MODEL = make_model("char", CharVocab(CHARACTERS))
@@ -145,6 +145,14 @@ def test_a_regex_is_matched_as_a_whole(client: TestClient) -> None:
     (choice,) = ask(client, regex="the|fox")["choices"]
     assert (choice["text"], choice["finish_reason"]) in [("the", "stop"), ("fox", "stop")]
     assert refused(client, model="char", regex="[a-z]{9}", max_tokens=8)[:2] == (400, "max_tokens")
+
+
+def test_a_regex_that_longer_tokens_cannot_match_is_refused_with_the_numbers_asked_for() -> None:
+    with client_of({"pieces": make_model("pieces", vocabularies()["sentencepiece"])}) as client:
+        status, param, message = refused(client, prompt="a", regex="[a-z]{500}", max_tokens=8)
+    assert (status, param) == (400, "max_tokens")
+    assert message.startswith("no text of max_tokens 8, of at most ")
+    assert "give a higher one" in message
 
 
 def test_bytes_that_a_prompt_leaves_open_are_completed(client: TestClient) -> None:

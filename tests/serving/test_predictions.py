@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from starlette.testclient import TestClient
 
 from charlm.checkpoint import LoadedModel, ResumeData, save_checkpoint
@@ -158,6 +159,16 @@ def test_the_work_for_a_single_text_can_be_stopped(name: str) -> None:
     predictor = Predictor(MODELS[name], name, "cpu", PredictOptions())
     with pytest.raises(InterruptedError):
         list(predictor.predict(as_queries(["a quick fox"]), check))
+
+
+def test_numbers_that_overflow_are_an_error_of_the_server() -> None:
+    broken = transducer()
+    with torch.no_grad():
+        next(broken.model.parameters()).fill_(torch.nan)
+    with client_of({"broken": broken}) as client:
+        status, _, message = refused(client, "/predict", text="ab")
+    assert status == 500
+    assert "overflow" in message
 
 
 def test_a_lone_surrogate_is_refused(client: TestClient) -> None:
