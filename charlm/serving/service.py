@@ -54,6 +54,7 @@ class Service:
         self._encoding = ThreadPoolExecutor(1, "answers")
         self._admission = Admission(limits)
         self._num_streams = 0
+        self._vocabularies: dict[str, bytes] = {}
 
     # ---- completions
 
@@ -161,8 +162,16 @@ class Service:
         return json_response(tokenization.tokenizer_info(model, self._limits))
 
     async def vocabulary(self, request: Request) -> Response:
-        model = self._models.find(request.query_params.get("model"))
-        return await self._encoded(lambda: distributions.describe_vocabulary(model))
+        with self._admission.admit(Load(requests=1)):
+            model = self._models.find(request.query_params.get("model"))
+            body = await _in_thread(self._encoding, lambda: self._encode_vocabulary(model))
+            return Response(body, media_type="application/json")
+
+    def _encode_vocabulary(self, model: ServedModel) -> bytes:
+        """Encode a vocabulary the first time."""
+        if model.id not in self._vocabularies:
+            self._vocabularies[model.id] = to_bytes(distributions.describe_vocabulary(model))
+        return self._vocabularies[model.id]
 
     async def distribution(self, request: Request) -> Response:
         with contextlib.ExitStack() as undo:

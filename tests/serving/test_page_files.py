@@ -11,6 +11,7 @@ from hatchling.builders.wheel import WheelBuilder
 from starlette.testclient import TestClient
 
 from charlm.data.task_settings import TaskSettings
+from charlm.serving import distributions
 from charlm.serving.access import AccessRules
 from charlm.serving.page_files import Page
 from charlm.serving.served_models import WRITING_KINDS
@@ -120,6 +121,15 @@ def test_a_vocabulary_says_what_each_id_is(client: TestClient, name: str) -> Non
     assert all(found["names"][token] == vocab.decode([token]) for token in range(vocab.size) if token not in special)
 
 
+def test_a_vocabulary_is_encoded_once_and_admitted(monkeypatch: pytest.MonkeyPatch) -> None:
+    with client_of({"char": MODELS["char"], "byte": MODELS["byte"]}) as client:
+        first = [client.get(f"/vocabulary?model={name}").content for name in ("char", "byte")]
+        monkeypatch.setattr(distributions, "describe_vocabulary", None)
+        assert [client.get(f"/vocabulary?model={name}").content for name in ("char", "byte")] == first
+    with client_of({"char": MODELS["char"]}, active_requests=0) as client:
+        assert client.get("/vocabulary").status_code == 429
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_a_distribution_has_the_probabilities_of_completions(client: TestClient, name: str) -> None:
     model = MODELS[name]
@@ -151,6 +161,10 @@ def test_a_distribution_is_of_one_prompt(client: TestClient) -> None:
     assert refused(client, "/distribution", model="char", prompt="a", n=2)[:2] == (400, "n")
     assert refused(client, "/distribution", model="none")[:2] == (404, "model")
     assert refused(client, "/distribution", model="char", prompt=[10**6])[:2] == (400, "prompt")
+    with client_of({"char": make_model("char", vocabularies()["char"])}, logprob_entries=10) as other:
+        status, param, message = refused(other, "/distribution", prompt="a")
+    assert (status, param) == (400, "model")
+    assert "logprobs of /v1/completions" in message
     response = client.post("/distribution", content=b"{", headers={"content-type": "application/json"})
     assert response.status_code == 400
     assert "not JSON" in json.loads(response.content)["error"]["message"]
