@@ -53,6 +53,9 @@ def test_the_label_decides_what_is_written(runs: Commands) -> None:
     assert one == runs.succeed("sample", "words", "--label", "iris", "--beams", "1", "--temperature", "0").stdout
     assert "i" in runs.succeed("sample", "words", "--label", "iris", "--beams", "4").stdout
     assert "e" in runs.succeed("sample", "words", "--label", "echo", "--precision", "int8").stdout
+    talk = runs("sample", "words", "--label", "iris", "--temperature", "0", "--interactive", stdin=b"\n\n/text\n")
+    assert talk.stdout == 2 * one, "the text is written, and ends"
+    assert "the text has ended" in talk.stderr
     only = runs.succeed("sample", "words", "--label", "alba", "--regex", "[a-z]{4}", "--prompt", "ba").stdout
     assert len(only.strip()) == 6
 
