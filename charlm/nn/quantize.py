@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from charlm.errors import OptionError
-from charlm.nn.cells.base import Cell
+from charlm.nn.cells.base import Cell, own_entries
 from charlm.nn.norm import WeightNorm
 
 _MAX_INT8 = 127
@@ -45,7 +45,8 @@ def quantize_cells(model: nn.Module) -> None:
         own_parameters = [parameter for parameter in cell.parameters(recurse=False) if parameter.ndim == 2]
         norms = [module for module in cell.children() if isinstance(module, WeightNorm)]
         for index, (parameter, weight_GK) in enumerate(zip(own_parameters, effective_weights, strict=True)):
-            q_GK, scale_G = quantize_int8(weight_GK)
+            has_heads = parameter.shape != weight_GK.shape
+            q_GK, scale_G = quantize_int8(own_entries(weight_GK, parameter.shape[1]) if has_heads else weight_GK)
             parameter.copy_(q_GK * scale_G[:, None])
             if norms:  # with the norms of the rows as gains, weight normalisation changes nothing
                 norms[index].gain_G.copy_(torch.linalg.vector_norm(parameter, dim=1))

@@ -166,6 +166,17 @@ def recurrent_matrix(weight_GW: Tensor, hidden_size: int) -> Tensor:
     return (blocks * is_own[None, :, None, :, None]).reshape(-1, hidden_size)
 
 
+def own_entries(weight_GH: Tensor, width: int) -> Tensor:
+    """Return the entries of recurrent matrices that are not always zero, (G, W): the inverse of `recurrent_matrix`.
+
+    Args:
+        width: W, the units of a head.
+    """
+    size = weight_GH.shape[1]
+    blocks = weight_GH.view(-1, size // width, width, size // width, width)
+    return blocks.diagonal(dim1=1, dim2=3).permute(0, 3, 1, 2).reshape(-1, width)
+
+
 @torch.no_grad()
 def init_gates(input_weight_GD: Tensor, recurrent_weight_GW: Tensor, hidden_size: int) -> None:
     """Initialise each gate: input matrices uniform (Glorot & Bengio, 2010), recurrent ones, of each head, orthogonal

@@ -37,6 +37,8 @@ CASES: dict[str, dict[str, Any]] = {
     "relu": {"body": {"cell": {"type": "rnn", "activation": "relu"}, "norm": "layer"}},
     "coupled": {"body": {"cell": {"type": "lstm", "coupled": True}, "zoneout": 0.1, "zoneout_hidden": 0.05}},
     "residual": {"body": {"num_layers": 3, "skip": "residual", "strides": (1, 2, 1), "dilations": (1, 1, 3)}},
+    "heads": {"body": {"num_layers": 2, "num_heads": 2, "norm": "layer"}},
+    "heads, weight norm": {"body": {"cell": {"type": "gru"}, "num_heads": 4, "norm": "weight"}},
     "dense": {"body": {"num_layers": 2, "skip": "dense"}, "head": {"tied": True}},
 }
 """The first five are those that the documentation names."""

@@ -121,7 +121,17 @@ def test_streams_come_and_go(case: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "case", ["lstm-2-torch", "gru-layer", "rnn-weight", "lstm-batch", "lstm-coupled", "mingru-layer"]
+    "case",
+    [
+        "lstm-2-torch",
+        "gru-layer",
+        "rnn-weight",
+        "lstm-batch",
+        "lstm-coupled",
+        "mingru-layer",
+        "lstm-heads",
+        "gru-heads",
+    ],
 )
 @pytest.mark.parametrize("rows", [1, 3, 6])
 def test_int8_agrees_with_the_rounded_model(case: str, rows: int) -> None:
