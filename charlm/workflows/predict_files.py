@@ -10,6 +10,7 @@ conllu   a treebank without syntax     text     for people: the text with its la
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -95,7 +96,8 @@ def formatter(kind: Format, task: TaskSettings) -> Callable[[TextPrediction], st
     """
     if kind == "conllu" and task.asked_characters not in ("words", "solid"):
         raise UsageError("CoNLL-U holds words with tags, and this model predicts none", "choose another --format")
-    return {"jsonl": _to_jsonl, "tsv": _to_tsv, "conllu": _to_conllu, "text": _to_text}[kind]
+    to_conllu = partial(_to_conllu, has_tags=task.asked_characters == "words")
+    return {"jsonl": _to_jsonl, "tsv": _to_tsv, "conllu": to_conllu, "text": _to_text}[kind]
 
 
 def _to_jsonl(found: TextPrediction) -> str:
@@ -132,8 +134,12 @@ def _to_text(found: TextPrediction) -> str:
     return "".join(pieces) + found.text[end:] + "\n"
 
 
-def _to_conllu(found: TextPrediction) -> str:
-    """Write sentences of words. Tags of words stand in the column UPOS; of segments only their bounds are kept."""
+def _to_conllu(found: TextPrediction, *, has_tags: bool) -> str:
+    """Write sentences of words.
+
+    Args:
+        has_tags: whether words have tags, which stand in the column UPOS. Of segments only their bounds are kept.
+    """
     sentences = found.sentences or ((0, len(found.text)),)
     lines: list[str] = []
     for start, end in sentences:
@@ -143,18 +149,17 @@ def _to_conllu(found: TextPrediction) -> str:
         lines.append(f"# text = {_one_line(found.text[start:end])}")
         for number, word in enumerate(words, 1):
             following = words[number].start if number < len(words) else None
-            lines.append(_word_line(found, word, number, following))
+            lines.append(_word_line(found, word, number, following, _one_line(word.tag) if has_tags else "_"))
         lines.append("")
     return "".join(f"{line}\n" for line in lines)
 
 
-def _word_line(found: TextPrediction, word: TextTag, number: int, following: int | None) -> str:
+def _word_line(found: TextPrediction, word: TextTag, number: int, following: int | None, tag: str) -> str:
     form = _one_line(found.text[word.start : word.end])
     is_glued = following == word.end or (
         following is None and word.end < len(found.text) and not found.text[word.end].isspace()
     )
     misc = "SpaceAfter=No" if is_glued else "_"
-    tag = "_" if found.sentences else _one_line(word.tag)
     return "\t".join([str(number), form, "_", tag, *["_"] * 5, misc])
 
 

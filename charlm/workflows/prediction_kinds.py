@@ -96,7 +96,7 @@ class LabelPredictions(RowPredictions):
         self, members: Sequence[LoadedModel], decoder: LabelDecoder, device: str, options: PredictOptions
     ) -> None:
         super().__init__(members, decoder, device, options)
-        self._allowed = [decoder.names.index(label) for label in options.labels]
+        self._allowed = [decoder.names.index(label) for label in dict.fromkeys(options.labels)]
 
     def row(self, query: Query) -> Row:
         return label_row(query.text, self._vocab)
@@ -201,6 +201,8 @@ class SegmentPredictions(TagPredictions):
             if kind == SENTENCE_KIND:
                 sentence_starts.append(start)
             found.append(TextTag(start, end, kind, min(p for _, p in tags[first:after_last])))
+        if sentence_starts and found[0].start < sentence_starts[0]:  # the text begins within a sentence
+            sentence_starts.insert(0, found[0].start)
         ends = [*sentence_starts[1:], len(text)] if sentence_starts else []
         sentences = tuple(
             (start, start + len(text[start:end].rstrip())) for start, end in zip(sentence_starts, ends, strict=True)
