@@ -219,6 +219,12 @@ def test_a_list_of_tables_is_shown_as_one() -> None:
     validate(BaselineSettings, parse_override('baselines=[{type="unigram"}]'))
 
 
+def test_batch_normalisation_of_an_encoder_is_refused_as_that_of_a_body() -> None:
+    settings = ["model.condition.encoder.body.norm=batch", "training.recompute_len=8"]
+    with pytest.raises(SettingsError, match="statistics of batch normalisation twice"):
+        load_experiment(read_layers("g2p", (), settings))
+
+
 @pytest.mark.parametrize("way", ["recompute_len=8", "seq_len_varies=true"])
 def test_batch_normalisation_refuses_to_have_its_time_cut(way: str, tmp_path: Path) -> None:
     """Said by the settings, so that nothing is written before."""

@@ -10,7 +10,7 @@ from typing import Literal, Self
 from pydantic import field_validator, model_validator
 
 from charlm.nn.bodies.settings import BodySettings, RecurrentSettings
-from charlm.nn.conditions.settings import ConditionSettings
+from charlm.nn.conditions.settings import ConditionSettings, SourceConditionSettings
 from charlm.nn.embeddings.settings import AnyEmbeddingSettings, TokenEmbeddingSettings
 from charlm.nn.heads.settings import HeadSettings, SoftmaxSettings
 from charlm.nn.ngrams.settings import NgramComponentSettings
@@ -54,7 +54,8 @@ class ModelSettings(Settings):
     @property
     def depends_on_step_count(self) -> bool:
         """Whether the output depends on the number of time steps since the state was reset."""
-        return self.body.norm == "batch"
+        encoder = self.condition.encoder.body if isinstance(self.condition, SourceConditionSettings) else None
+        return self.body.norm == "batch" or (encoder is not None and encoder.norm == "batch")
 
     @model_validator(mode="after")
     def _check_direction_of_ngrams(self) -> Self:
