@@ -60,7 +60,10 @@ def _step_unit(graph: Graph, unit: RecurrentUnit, u_BR: Name, state: State, is_f
     log_a_BR = graph.op("Mul", graph.constant(-unit.decay()), r_BR)
     one = graph.number(1.0, torch.float32)
     square_BR = graph.op("Exp", graph.op("Mul", log_a_BR, graph.number(2.0, torch.float32)))
-    root_BR = graph.op("Where", is_fresh_B1, one, graph.op("Sqrt", graph.op("Sub", one, square_BR)))
+    # 1 - a^2 = -tanh(log a) (1 + a^2), which loses no digits where a is near 1
+    tanh_BR = graph.op("Neg", graph.op("Tanh", log_a_BR))
+    difference_BR = graph.op("Mul", tanh_BR, graph.op("Add", one, square_BR))
+    root_BR = graph.op("Where", is_fresh_B1, one, graph.op("Sqrt", difference_BR))
     update_BR = graph.op("Mul", graph.op("Mul", root_BR, i_BR), c_BR)
     next_BR = graph.op("Add", graph.op("Mul", graph.op("Exp", log_a_BR), hidden_BR), update_BR)
     next_carried = [graph.slice(history_BKR, 1, num_taps, axis=1)] if carried else []
