@@ -37,7 +37,7 @@ class ArchiveWriter:
         self.num_bytes = 0
         """Bytes written."""
         self._content_bytes = self._crc = 0
-        name = _cut_name(header.name)
+        name = cut_name(header.name)
         flags = EMBEDDED if header.is_embedded else 0
         self._write_header(MAGIC + bytes([formats.ARCHIVE, flags]) + _number(header.num_lanes) + header.digest)
         self._write_header(bytes([len(name)]) + name)
@@ -89,5 +89,6 @@ def _number(value: int) -> bytes:
     return bytes([*found, value])
 
 
-def _cut_name(name: str) -> bytes:
+def cut_name(name: str) -> bytes:
+    """Return the beginning of a name in UTF-8, as far as a header has room for it."""
     return name.encode("utf-8", "replace")[:_MAX_NAME_BYTES].decode("utf-8", "ignore").encode("utf-8")

@@ -15,6 +15,7 @@ from typing import Any
 from charlm import storage, workspace
 from charlm.archives.archive import MODEL_FILES
 from charlm.archives.archive_reader import ArchiveReader
+from charlm.archives.archive_writer import cut_name
 from charlm.archives.compress import OnProgress, compress
 from charlm.archives.decompress import decompress
 from charlm.archives.integer_model.description import FORMAT
@@ -212,8 +213,9 @@ def _find_run_of(reader: ArchiveReader) -> str:
     The name is looked up among the runs of this folder alone: what a stranger's archive says is no path and no address.
     """
     name = reader.header.name
-    if name == workspace.BUNDLED or name in workspace.directory_names(workspace.RUNS):
-        return name
+    for run in (workspace.BUNDLED, *workspace.directory_names(workspace.RUNS)):
+        if cut_name(run) == name.encode("utf-8"):
+            return run
     raise UsageError(
         f"{reader.name} needs the model {reader.header.digest.hex()} of the run {name!r}, which is not here",
         "name the run: `charlm decompress RUN FILE`",

@@ -282,3 +282,15 @@ def test_a_reader_that_ends_early_is_no_error(prepared: Commands, folder: Path) 
     ended = subprocess.run(["bash", "-c", script, sys.executable], cwd=folder, capture_output=True, timeout=120)
     assert ended.returncode in (0, 141)
     assert ended.stderr == b""
+
+
+def test_a_run_with_a_long_name_is_found(prepared: Commands, folder: Path, tmp_path: Path) -> None:
+    """An archive has room for 64 bytes of the name, which are 32 Cyrillic letters."""
+    name = "модель-" * 6
+    place = prepared.within(shutil.copytree(prepared.folder, tmp_path / "workspace"))
+    (place.folder / "runs" / "tiny-texts").rename(place.folder / "runs" / name)
+    (place.folder / "text").write_text("одна строка", encoding="utf-8")
+    place.succeed("compress", name, "text")
+    (place.folder / "text").unlink()
+    place.succeed("decompress", "text.charlm")
+    assert (place.folder / "text").read_text(encoding="utf-8") == "одна строка"
