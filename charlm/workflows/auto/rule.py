@@ -4,6 +4,7 @@ What it chooses by was fitted by experiments; charlm/docs/results.md ("The dial"
 
     time - start - counting ──seconds of an update of each size──> updates ──> the largest size that has enough of them
     time, speed, corpus     ──> epochs ──> dropout, and a limit on epochs
+    updates                 ──> the learning rate of the size, or up to twice as much for fewer updates
 """
 
 import math
@@ -24,6 +25,10 @@ SIZES = (
 )
 """The number of updates from which on a size beats the one before it in equal time. Up to 512 this was measured. Above,
 it is extrapolated: 768 lost with 8,600."""
+_UPDATES_OF_RATES = 10_000
+"""The number of updates for which the learning rates of the sizes are right. For fewer updates the rate is higher, by
+the square root of what is missing, and at most twice as high."""
+_MAX_RATE_FACTOR = 2.0
 _DROPOUT = ((4.0, 0.1), (10.0, 0.2), (math.inf, 0.4))
 """Epochs up to which the dropout of the features is this."""
 _MAX_EPOCHS = 40.0
@@ -89,6 +94,7 @@ def choose(facts: Facts) -> Choice:
     size = _choose_size(facts, seconds)
     update_seconds = facts.speed.update_seconds(size, facts.vocab_size)
     updates = seconds * (1 - _VALIDATION_SHARE) / update_seconds
+    lr = _learning_rate(size, updates)
     validations = _choose_validations(updates, size.tokens, facts.first_document)
     epochs = updates * size.tokens * facts.num_processes / max(1, facts.tokens)
     dropout = _up_to(epochs, _DROPOUT)
@@ -103,13 +109,19 @@ def choose(facts: Facts) -> Choice:
         "training": {
             "batch_size": size.batch_size,
             "seq_len": size.seq_len,
-            "optimizer": {"lr": size.lr},
+            "optimizer": {"lr": lr},
             **validations,
             **({} if facts.is_limited_otherwise else {"max_minutes": facts.minutes}),
             **({"max_epochs": _MAX_EPOCHS} if is_limited else {}),
         },
     }
-    return Choice(settings, size, _explain(facts, size, update_seconds, epochs, dropout))
+    return Choice(settings, size, _explain(facts, size, lr, update_seconds, epochs, dropout))
+
+
+def _learning_rate(size: Size, updates: float) -> float:
+    """Return the learning rate for so many updates, rounded to two digits."""
+    factor = math.sqrt(_UPDATES_OF_RATES / max(1.0, updates))
+    return float(f"{size.lr * min(_MAX_RATE_FACTOR, max(1.0, factor)):.2g}")
 
 
 def _up_to(epochs: float, values: tuple[tuple[float, float], ...]) -> float:
@@ -156,7 +168,7 @@ def _round(number: float) -> int:
     return int(number // 10**digits * 10**digits)
 
 
-def _explain(facts: Facts, size: Size, update_seconds: float, epochs: float, dropout: float) -> str:
+def _explain(facts: Facts, size: Size, lr: float, update_seconds: float, epochs: float, dropout: float) -> str:
     """Say in one line what was chosen and why."""
     tokens_per_second = size.tokens * facts.num_processes / update_seconds
     speed = tokens_per_second * facts.characters / max(1, facts.tokens)
@@ -164,7 +176,7 @@ def _explain(facts: Facts, size: Size, update_seconds: float, epochs: float, dro
     reads = f"reads {facts.characters / 1e6:.3g} million characters {epochs:.2g} times"
     if epochs > _MAX_EPOCHS:
         reads = f"would read {facts.characters / 1e6:.3g} million characters {epochs:.2g} times, so {_MAX_EPOCHS:g} do"
-    network = f"LSTM {size.hidden_size}, batch {size.batch_size} x {size.seq_len}, learning rate {size.lr:g}"
+    network = f"LSTM {size.hidden_size}, batch {size.batch_size} x {size.seq_len}, learning rate {lr:g}"
     ngrams = f"n-grams of up to {facts.ngram_order}" if facts.ngram_order else "no counts; vectors of n-grams"
     rest = f"dropout {dropout:g}, {ngrams}"
     return f"auto: {speed:,.0f} characters/s in {time} {reads}: {network}, {rest}"

@@ -8,7 +8,7 @@ _NGRAM_SECONDS_PER_TOKEN = 2.5e-6
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """An LSTM of one layer with its batch."""
+    """An LSTM of one layer with its batch, and a learning rate for ten thousand updates."""
 
     hidden_size: int
     batch_size: int

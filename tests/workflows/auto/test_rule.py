@@ -51,6 +51,18 @@ def test_more_time_and_faster_machines_never_mean_smaller_networks() -> None:
         assert sizes[0] < sizes[-1]
 
 
+def test_fewer_updates_have_a_higher_learning_rate_within_limits() -> None:
+    for slowness in (0.001, 0.1, 0.5, 1, 3, 30, 1000):
+        choice = chosen(slowness=slowness)
+        factor = choice.settings["training"]["optimizer"]["lr"] / choice.size.lr
+        assert 0.99 < factor < 2.01
+    assert chosen(slowness=1000).settings["training"]["optimizer"]["lr"] == 1e-2
+    slow, fast = chosen(minutes=10, slowness=2), chosen(minutes=10, slowness=1.5)
+    assert slow.size == fast.size
+    rates = [choice.settings["training"]["optimizer"]["lr"] for choice in (slow, fast)]
+    assert rates[0] > rates[1] > fast.size.lr
+
+
 @pytest.mark.parametrize("minutes", [0.5, 3, 60])
 def test_a_network_alone_reads_vectors_of_n_grams_instead_of_counts(minutes: float) -> None:
     alone = choose(dataclasses.replace(FACTS, minutes=minutes, ngram_order=0))
