@@ -29,7 +29,7 @@ class GivenTags(SegmentPredictions):
 
 
 def predict(text: str, tags: str) -> TextPrediction:
-    return GivenTags(tags.split()).to_prediction(Query(text), np.zeros((0, 0)))
+    return GivenTags(tags.split()).to_prediction(Query(text), np.zeros((0, 0), np.float32))
 
 
 @pytest.mark.parametrize(
