@@ -2,7 +2,8 @@
 
 results_cells.toml ──> prepare
                    ──> a minute with each learning rate ──> the rate with the fewest validation bits
-                   ──> the minutes of the table with that rate, seed 0 ──> the best two cells of a text and size
+                   ──> the minutes of the table with that rate, lowered for more updates, seed 0
+                   ──> the best two cells of a text and size
                    ──> these with the other seeds ──> the table
 
 `scripts/results cells` does it all, `scripts/results cells ukwiki` for one text. Each training has a core of its own,
@@ -115,7 +116,15 @@ class Group:
         best = [min(found, key=lambda pair: pair[1]["validations"][-1]["bits"]) for found in searches]
         factor = self.content["minutes"] / self.content["search_minutes"]
         interval = max(1, int(factor * min(found["updates"] for _, found in best)))  # where the slowest cell ends
-        return [replace(each, minutes=self.content["minutes"], validation_interval=interval) for each, _ in best]
+        return [
+            replace(
+                each,
+                minutes=self.content["minutes"],
+                learning_rate=lower_learning_rate(each.learning_rate, factor),
+                validation_interval=interval,
+            )
+            for each, _ in best
+        ]
 
     def more_seeds(self) -> list[Training]:
         """Return the trainings of the best two cells with the other seeds, once those of seed 0 are done."""
@@ -125,6 +134,11 @@ class Group:
         pairs.sort(key=lambda pair: pair[1]["validations"][-1]["bits"])
         seeds = range(1, self.content["num_seeds"])
         return [replace(each, seed=seed) for each, _ in pairs[:_NUM_BEST] for seed in seeds]
+
+
+def lower_learning_rate(rate: float, factor: float) -> float:
+    """Return the rate for `factor` times as many updates: the best rate falls with their root, as the dial's does."""
+    return float(f"{rate / math.sqrt(factor):.2g}")
 
 
 def choose_hidden_size(settings: Sequence[str], parameters: int, vocab_size: int) -> int:

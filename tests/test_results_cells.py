@@ -74,7 +74,7 @@ def test_the_best_learning_rate_is_chosen_and_validated_where_the_slowest_cell_e
     search(group)
     chosen = group.chosen()
     assert [training.cell for training in chosen] == CELLS
-    assert {training.learning_rate for training in chosen} == {CONTENT["sizes"][0]["learning_rates"][1]}
+    assert {training.learning_rate for training in chosen} == {1.8e-3}  # 4e-3 over the root of five
     assert {training.validation_interval for training in chosen} == {500}
     assert {training.minutes for training in chosen} == {5.0}
     assert group.more_seeds() == []  # the trainings of seed 0 are to come
@@ -94,7 +94,7 @@ def test_the_best_two_cells_are_trained_with_more_seeds_and_the_table_shows_thei
         save(training, 2.6, 1000, test_bits)
     lines = cells._lines(group)
     units = [training.hidden_size for training in group.chosen()]
-    assert lines[0] == (f"| enwik8, 4 MB | 1.00M | LSTM | {units[0]} | 0.004 | 1.02M | 3.000 (0.00M) | 2.500 |")
+    assert lines[0] == (f"| enwik8, 4 MB | 1.00M | LSTM | {units[0]} | 0.0018 | 1.02M | 3.000 (0.00M) | 2.500 |")
     assert lines[3].endswith("| 2.700 (0.00M) | 2.600 (2.500 to 2.700) |")
     assert lines[4].endswith("| **2.600** (0.00M) | **2.400** (2.200 to 2.500) |")
 
