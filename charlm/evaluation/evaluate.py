@@ -29,7 +29,7 @@ from charlm.data.store import TokenStream
 from charlm.device import Precision, autocast
 from charlm.evaluation.lane import CHUNK
 from charlm.evaluation.lane_states import LaneStates, find_mismatched_lanes, rows_differ, select_rows, should_keep
-from charlm.evaluation.score import Score
+from charlm.evaluation.score import NOT_SCORED, Score
 from charlm.nn.model import LanguageModel
 from charlm.nn.state import State, reset_rows
 from charlm.vocab.base import IGNORE_INDEX
@@ -70,14 +70,14 @@ def evaluate(model: LanguageModel, stream: TokenStream, **options: Unpack[Scorin
     """
     nats_P = score_tokens(model, stream, **options)
     is_sharded = options.get("shard", (0, 1))[1] > 1
-    return Score.from_nats(nats_P[~np.isnan(nats_P)] if is_sharded else nats_P, stream)
+    return Score.from_nats(nats_P[nats_P != NOT_SCORED] if is_sharded else nats_P, stream)
 
 
 def score_tokens(
     model: LanguageModel, stream: TokenStream, **options: Unpack[ScoringOptions]
 ) -> npt.NDArray[np.float32]:
     """Return (P,) the nats of every prediction, in the order of the stream: element i is the negative log-likelihood of
-    token i + 1. Predictions of other shards are NaN."""
+    token i + 1. Predictions of other shards are NOT_SCORED."""
     return _score(model, stream, options).nats_P
 
 
@@ -161,7 +161,7 @@ class _Scorer:
         self._device = device
         self._precision: Precision = precision
         self._reads_parts = reads_parts
-        self.nats_P = np.full(stream.num_predictions, np.nan, dtype=np.float32)
+        self.nats_P = np.full(stream.num_predictions, NOT_SCORED, dtype=np.float32)
         self.part_nats: dict[str, npt.NDArray[np.float32]] = {}
 
     @torch.inference_mode()

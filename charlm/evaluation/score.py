@@ -15,6 +15,9 @@ import numpy.typing as npt
 
 from charlm.data.store import TokenStream
 
+NOT_SCORED = -np.inf
+"""The nats of a token that belongs to another shard. A model whose numbers overflow gives NaN, which must be seen."""
+
 
 @dataclass(frozen=True, slots=True)
 class Score:

@@ -19,6 +19,7 @@ from charlm.data.conditions import DocumentConditions
 from charlm.data.store import TokenStream
 from charlm.device import Precision, autocast
 from charlm.evaluation.predict_rows import MAX_ROW, batches_of_rows
+from charlm.evaluation.score import NOT_SCORED
 from charlm.nn.model import ConditionalModel, LanguageModel
 from charlm.vocab.base import IGNORE_INDEX, IntArray
 
@@ -44,9 +45,9 @@ def score_documents(
         conditions: of the documents, if the model is a conditional one.
         on_progress: called with the number of tokens that each batch scored; it may raise to stop. All shards call it
             equally often, since several processes agree on the time and on signals there.
-        shard: (k, n) scores every n-th document from the k-th on; predictions of other shards are NaN.
+        shard: (k, n) scores every n-th document from the k-th on; predictions of other shards are NOT_SCORED.
     """
-    nats_P = np.full(stream.num_predictions, np.nan, dtype=np.float32)
+    nats_P = np.full(stream.num_predictions, NOT_SCORED, dtype=np.float32)
     starts = stream.documents["start"].astype(np.int64) - 1  # prediction i is that of token i + 1
     lengths = stream.ends - 1 - starts
     read = conditions.lengths_D if conditions is not None else None

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
-import numpy as np
 import torch
 
 from charlm.checkpoint import make_interface
@@ -19,7 +18,7 @@ from charlm.data.document_cursor import DocumentCursor
 from charlm.data.examples import next_token_examples
 from charlm.data.store import TokenStream, count_ids
 from charlm.errors import DataError
-from charlm.evaluation.score import Score
+from charlm.evaluation.score import NOT_SCORED, Score
 from charlm.evaluation.score_documents import score_documents
 from charlm.evaluation.uniform_guessing import uniform_bits
 from charlm.nn.build import build_model
@@ -108,7 +107,7 @@ class ConditionalValidation(Validation):
             on_progress=options.on_progress,
             shard=options.shard,
         )
-        return Score.from_nats(nats_P[~np.isnan(nats_P)] if options.shard[1] > 1 else nats_P, self.stream)
+        return Score.from_nats(nats_P[nats_P != NOT_SCORED] if options.shard[1] > 1 else nats_P, self.stream)
 
 
 def open_conditioned(
