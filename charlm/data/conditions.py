@@ -156,8 +156,8 @@ class DocumentConditions(ABC):
         return self
 
     @abstractmethod
-    def head(self, num_documents: int) -> "DocumentConditions":
-        """Return the conditions of the first documents."""
+    def take(self, documents: Ids) -> "DocumentConditions":
+        """Return the conditions of some documents."""
 
     @abstractmethod
     def in_direction(self, direction: Literal["forward", "backward"]) -> "DocumentConditions":
@@ -174,8 +174,8 @@ class DocumentLabels(DocumentConditions):
     def select(self, documents: Ids) -> tuple[Ids, ...]:
         return (self.labels_D[documents].astype(np.int64),)
 
-    def head(self, num_documents: int) -> "DocumentLabels":
-        return DocumentLabels(self.labels_D[:num_documents])
+    def take(self, documents: Ids) -> "DocumentLabels":
+        return DocumentLabels(self.labels_D[documents])
 
     def in_direction(self, direction: Literal["forward", "backward"]) -> "DocumentLabels":
         return DocumentLabels(self.labels_D[::-1]) if direction == "backward" else self

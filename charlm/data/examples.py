@@ -59,10 +59,13 @@ class Examples:
         """Return how often each label or tag is asked for, (num_labels,)."""
         return np.bincount(self.targets[self.targets >= 0], minlength=num_labels)
 
-    def head(self, max_tokens: int) -> "Examples":
-        """Return the first documents with at most `max_tokens` tokens together, but at least one document."""
-        stream = self.stream.head(max_tokens)
-        return Examples(stream, self.targets[: len(stream.tokens)])
+    def take(self, documents: npt.NDArray[np.int64]) -> "Examples":
+        """Return some whole documents, in memory unless they are all."""
+        if len(documents) == self.num_documents:
+            return self
+        starts, ends = self.starts, self.ends
+        targets = [self.targets[:1], *(self.targets[starts[index] : ends[index]] for index in documents)]
+        return Examples(self.stream.take(documents), np.concatenate(targets))
 
 
 def next_token_examples(stream: TokenStream) -> Examples:

@@ -114,8 +114,8 @@ class DocumentSources(DocumentConditions):
     def cut(self, max_tokens: int) -> "DocumentSources":
         return replace(self, max_tokens=max_tokens)
 
-    def head(self, num_documents: int) -> "DocumentSources":
-        return replace(self, order=self._order[:num_documents])
+    def take(self, documents: Ids) -> "DocumentSources":
+        return replace(self, order=self._order[documents])
 
     def in_direction(self, direction: Literal["forward", "backward"]) -> "DocumentSources":
         return replace(self, order=self._order[::-1]) if direction == "backward" else self

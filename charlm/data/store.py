@@ -62,6 +62,29 @@ class TokenStream:
             return self
         return TokenStream(self.tokens[: ends[num_kept - 1]], self.documents[:num_kept])
 
+    def choose_documents(self, max_tokens: int) -> npt.NDArray[np.int64]:
+        """Return the indices of documents from all over the split with at most `max_tokens` ids together.
+
+        They are all documents if these have no more ids; otherwise a random part of them, always the same, in their
+        order, and at least one. Where documents are sorted by their labels, the first ones would not do.
+        """
+        lengths = self.ends - self.documents["start"]
+        if lengths.sum() < max_tokens:  # the first <eod> counts too
+            return np.arange(len(lengths))
+        shuffled = np.random.default_rng(0).permutation(len(lengths))
+        num_chosen = max(1, int(np.searchsorted(1 + lengths[shuffled].cumsum(), max_tokens, side="right")))
+        return np.sort(shuffled[:num_chosen])
+
+    def take(self, documents: npt.NDArray[np.int64]) -> "TokenStream":
+        """Return a stream of some whole documents, in memory unless they are all."""
+        if len(documents) == len(self.documents):
+            return self
+        starts, ends = self.documents["start"], self.ends
+        tokens = [self.tokens[:1], *(self.tokens[starts[index] : ends[index]] for index in documents)]
+        table = self.documents[documents].copy()
+        table["start"] = np.cumsum([len(each) for each in tokens[:-1]])
+        return TokenStream(np.concatenate(tokens), table)
+
     def halves(self) -> tuple["TokenStream", "TokenStream"] | None:
         """Cut the stream after the document that ends nearest to its middle; None if none ends in its middle half."""
         ends = self.ends[:-1]

@@ -68,7 +68,8 @@ class TrainingSettings(Settings):
     the schedule plateau and triggered averaging watch. f1 is macro-F1, or the F1 of segments for tags that cut a text
     into segments. A language model has bits only."""
     validation_tokens: int = Field(default=1_000_000, ge=1)
-    """Tokens that a validation reads at most: whole documents from the start of the split, and at least one."""
+    """Tokens that a validation reads at most: whole documents, and at least one; of a language model from the start of
+    the split, of other models from all over it."""
     sample_length: int = Field(default=0, ge=0)
     """Characters of the text that each validation samples and shows, at temperature 0.7; 0 samples no text. Not for
     labels and tags."""

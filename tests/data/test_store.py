@@ -72,6 +72,28 @@ def test_the_arrays_are_numpy_s_own(tmp_path: Path) -> None:
     assert np.load(tmp_path / "train.documents.npy")["start"].tolist() == [1, 4]
 
 
+@given(documents=st.lists(TEXTS, min_size=1, max_size=6), limit=st.integers(1, 60))
+@SHARED_FOLDER
+def test_chosen_documents_are_whole_and_within_a_limit(tmp_path: Path, documents: list[str], limit: int) -> None:
+    stream = store(tmp_path, [[text] for text in documents])
+    chosen = stream.choose_documents(limit)
+    assert chosen.tolist() == sorted(set(chosen.tolist()))
+    assert len(chosen) >= 1
+    taken = stream.take(chosen)
+    assert len(taken.tokens) <= limit or len(chosen) == 1
+    assert (len(chosen) == len(documents)) == (len(stream.tokens) <= limit or len(documents) == 1)
+    again = store(tmp_path, [[documents[index]] for index in chosen])
+    assert taken.tokens.tolist() == again.tokens.tolist()
+    assert taken.documents.tolist() == again.documents.tolist()
+
+
+def test_chosen_documents_are_from_all_over_the_split(tmp_path: Path) -> None:
+    stream = store(tmp_path, [["abc"]] * 1000)
+    chosen = stream.choose_documents(401)
+    assert len(chosen) == 100
+    assert 30 < (chosen < 500).sum() < 70
+
+
 @given(documents=st.lists(st.lists(TEXTS, min_size=1, max_size=2), min_size=1, max_size=6), limit=st.integers(1, 60))
 @SHARED_FOLDER
 def test_a_head_is_whole_documents_up_to_a_limit(tmp_path: Path, documents: list[list[str]], limit: int) -> None:

@@ -6,20 +6,26 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from charlm import storage
 from charlm.checkpoint import load_model
+from charlm.data.conditions import DocumentLabels
 from charlm.data.corpus import Corpus
+from charlm.data.task_settings import ClassifyTaskSettings, GenerateTaskSettings, TaskSettings
 from charlm.errors import CheckpointError, SettingsError, StoppedError
 from charlm.evaluation.evaluate_labels import evaluate_labels
+from charlm.evaluation.label_score import LabelScore
 from charlm.nn.cells.settings import CellSettings
 from charlm.nn.settings import ModelSettings
 from charlm.settings import Layer, type_names, validate
 from charlm.training.run_directory import RunDirectory, find_checkpoint
 from charlm.training.settings import TrainingSettings
-from charlm.training.tasks.build import build_decoder
+from charlm.training.tasks.base import ScoringOptions
+from charlm.training.tasks.build import build_decoder, build_task
+from charlm.training.tasks.conditional import ConditionalValidation
 from charlm.training.trainer import Trainer
 from charlm.training.trainer_state import TrainingResult
 from tests.examples import PROBLEMS, Example, Splits, parity, write_examples, write_problem
@@ -78,6 +84,30 @@ def run(tmp_path: Path) -> RunDirectory:
 
 def best(run: RunDirectory) -> dict[str, Any]:
     return json.loads(run.best_path.read_text(encoding="utf-8"))
+
+
+# ---- what validations read
+
+
+@pytest.mark.parametrize("task", [ClassifyTaskSettings(), GenerateTaskSettings()])
+def test_a_short_validation_reads_labels_from_all_over_the_split(tmp_path: Path, task: TaskSettings) -> None:
+    """Files of a class follow each other, so the first examples have one label."""
+    examples: list[Example] = [(f"{letter}{index % 7}", letter) for letter in "ab" for index in range(200)]
+    corpus = write_examples(tmp_path, {"train": examples, "valid": examples}, task)
+    settings = validate(TrainingSettings, Layer(TRAINING | {"validation_tokens": 120}))
+    task_of_corpus = build_task(corpus)
+    validation = task_of_corpus.open_validation(settings, model_settings())
+    if isinstance(validation, ConditionalValidation):
+        assert isinstance(validation.conditions, DocumentLabels)
+        counts = np.bincount(validation.conditions.labels_D)
+    else:
+        score = validation.score(
+            task_of_corpus.new_model(model_settings()), ScoringOptions(CPU, "fp32", (0, 1), lambda _: None)
+        )
+        assert isinstance(score, LabelScore)
+        counts = score.confusion_KL.sum(1)[:2]
+    assert counts.sum() == 39
+    assert counts.min() > 10
 
 
 # ---- known answers

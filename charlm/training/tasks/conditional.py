@@ -86,7 +86,7 @@ class ConditionalTask(Task):
 
 
 class ConditionalValidation(Validation):
-    """The start of the validation split."""
+    """Documents from all over the validation split."""
 
     def __init__(self, corpus: Corpus, settings: TrainingSettings, model_settings: ModelSettings) -> None:
         self.stream, self.conditions = open_conditioned(
@@ -116,12 +116,12 @@ def open_conditioned(
     """Return the documents of a split in the order in which the model reads them, and their conditions.
 
     Args:
-        max_tokens: the first documents only, with at most so many tokens.
+        max_tokens: only documents with at most so many tokens together, from all over the split.
     """
     stream, conditions = corpus.open(split), corpus.open_conditions(split)
     assert conditions is not None, "the corpus has conditions"
     if max_tokens is not None:
-        stream = stream.head(max_tokens)
-        conditions = conditions.head(len(stream.documents))
+        documents = stream.choose_documents(max_tokens)
+        stream, conditions = stream.take(documents), conditions.take(documents)
     direction = settings.text_direction
     return stream.in_direction(direction), conditions.in_direction(direction)

@@ -84,7 +84,9 @@ class LabelTask(Task):
 
     def open_validation(self, settings: TrainingSettings, model_settings: ModelSettings) -> "LabelValidation":
         del model_settings  # examples are read in the order of the text
-        return LabelValidation(self.corpus.open_examples("valid").head(settings.validation_tokens), self.decoder)
+        examples = self.corpus.open_examples("valid")
+        documents = examples.stream.choose_documents(settings.validation_tokens)
+        return LabelValidation(examples.take(documents), self.decoder)
 
     @property
     def targets_per_character(self) -> float:
@@ -100,7 +102,7 @@ class LabelTask(Task):
 
 
 class LabelValidation(Validation):
-    """The start of the validation examples."""
+    """Validation examples from all over the split."""
 
     def __init__(self, examples: Examples, decoder: LabelDecoder) -> None:
         self._examples = examples

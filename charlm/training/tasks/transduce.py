@@ -39,15 +39,16 @@ class TransduceTask(ConditionalTask):
 
 
 class TransduceValidation(ConditionalValidation):
-    """The start of the validation split. Texts are written for its first sources, with a beam of 1."""
+    """Documents from all over the validation split. Texts are written for their first sources, with a beam of 1."""
 
     def __init__(self, corpus: Corpus, settings: TrainingSettings, model_settings: ModelSettings) -> None:
         super().__init__(corpus, settings, model_settings)
         assert isinstance(corpus.conditions, SourceConditions), "the task has sources"
         self._vocab = corpus.vocab
         self._direction: Direction = model_settings.text_direction
-        targets = corpus.open("valid").head(settings.validation_tokens)
-        sources = corpus.open_sources("valid").head(len(targets.documents))
+        targets = corpus.open("valid")
+        documents = targets.choose_documents(settings.validation_tokens)
+        targets, sources = targets.take(documents), corpus.open_sources("valid").take(documents)
         self._questions = collect_questions(targets, sources, None, corpus.vocab)[:_MAX_WRITTEN]
         self._blank_separates = corpus.vocab.type == "symbols"
 
