@@ -1,7 +1,7 @@
 """Settings of the sources of text: pure data, without the code that reads them (`charlm.text.build` knows that)."""
 
+import itertools
 import re
-from collections import Counter
 from collections.abc import Iterable
 from pathlib import PurePath
 from typing import Annotated, Literal, Self
@@ -199,12 +199,11 @@ def _id_prefix(source: SingleSource) -> str:
 
 
 def _number_repeated(names: Iterable[str]) -> tuple[str, ...]:
-    """Append -2 to the second of equal names, -3 to the third."""
-    seen: Counter[str] = Counter()
-    found: list[str] = []
+    """Append -2 to the second of equal names, -3 to the third; or the next number that no other name has."""
+    found: dict[str, None] = {}
     for name in names:
-        seen[name] += 1
-        found.append(name if seen[name] == 1 else f"{name}-{seen[name]}")
+        candidates = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
+        found[next(each for each in candidates if each not in found)] = None
     return tuple(found)
 
 

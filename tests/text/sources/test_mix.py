@@ -48,6 +48,18 @@ def test_all_documents_of_all_sources(tmp_path: Path) -> None:
     assert list(corpus.metadata["origin"]["sources"]) == ["novels", "letters"]
 
 
+def test_a_numbered_name_may_be_taken(tmp_path: Path) -> None:
+    """The second `novel` is not `novel-2`, if another source has that name."""
+    sources = tuple(
+        TextSettings(input=(str(write_files(tmp_path / folder, {name: f"{folder} " * 9}) / name),))
+        for folder, name in (("a", "novel.txt"), ("b", "novel.txt"), ("c", "novel-2.txt"))
+    )
+    mix = MixSettings(sources=sources)
+    found = documents(prepared(tmp_path / "corpus", mix))
+    assert sorted(text[0] for text in found.values()) == ["a", "b", "c"]
+    assert len(mix.name.split("+")) == len(set(mix.name.split("+"))) == 3
+
+
 @pytest.mark.parametrize("weights", [(3.0, 1.0), (1.0, 3.0), (0.5, 0.5), (1.0, 1000.0)])
 def test_weights(tmp_path: Path, weights: tuple[float, float]) -> None:
     """One source is kept whole, the other in the proportion of the weights, to the document."""
