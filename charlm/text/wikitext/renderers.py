@@ -15,6 +15,7 @@ Renderer = Callable[[Arguments, Language], str]
 _FIELD = re.compile(r"\{([^{}]+)\}")
 _OPTIONAL = re.compile(r"\[([^\[\]]*)\]")
 _DIGITS_AND_SIGNS = re.compile(r"[-+−–\d]*")
+_MAX_DIGITS_OF_MONTH = 3
 _IPA_LABELS = ("pron", "us", "uk", "lang", "local", "also", "as", "ipa", "audio")
 
 
@@ -135,7 +136,8 @@ def _render_date_year_first(arguments: Arguments, language: Language) -> str:
 
 def _month(month: str, language: Language) -> str:
     names = language.months
-    return names[int(month) - 1].replace("_", " ") if month.isdecimal() and 0 < int(month) <= len(names) else month
+    is_number = month.isdecimal() and len(month) <= _MAX_DIGITS_OF_MONTH
+    return names[int(month) - 1].replace("_", " ") if is_number and 0 < int(month) <= len(names) else month
 
 
 def _render_fraction(arguments: Arguments, language: Language) -> str:

@@ -25,6 +25,7 @@ _NUMBER = re.compile(r"[-−+]?[\d.,\u2009\xa0 ]*\d(?:[eE][-+]?\d{1,3})?|[-−+]
 _POWERS = {"e3": 3, "e6": 6, "e9": 9, "e12": 12, "k": 3, "M": 6, "G": 9, "T": 12}
 _MULTIPLES = {3: "thousand", 6: "million", 9: "billion", 12: "trillion"}
 _MAX_DIGITS = 40
+_MAX_VALUE = 1e100  # of which every conversion is finite
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +151,7 @@ def _parse_number(number: str, language: Language) -> float | None:
         value = float(_normalize_number(number, language))
     except ValueError:
         return None
-    return value if math.isfinite(value) else None
+    return value if abs(value) < _MAX_VALUE else None  # false for NaN too
 
 
 def _normalize_number(number: str, language: Language) -> str:

@@ -123,6 +123,8 @@ EXAMPLES = {
     "a\n{{office-table}}\n| b\n! c {{x|y}}\n|-\n| d\n|}\ne": "a\n\ne",
     "{{a [[b}} c": "c",
     "<ref>open": "open",
+    "{{convert|9e307|km}}": "9e307 km",
+    "{{birth date|1911|" + "1" * 5000 + "}}": "1" * 5000 + " 1911",
     "{{efn|a {{IPA-la|b|}}}} c": "c",
 }
 
