@@ -4,6 +4,7 @@ Damaged files, and files that are not text by their first bytes, are errors. Fil
 """
 
 import itertools
+import lzma
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
@@ -104,7 +105,11 @@ def _unzip(path: Path) -> Iterator[bytes]:
                 )
             with archive.open(members[0]) as file:
                 yield from iter(lambda: file.read(_CHUNK), b"")
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: corrupt zip archive ({error})", DAMAGED_FILE_CURE) from error
     except (NotImplementedError, RuntimeError) as error:  # an unknown compression method, or a password
         raise DataError(f"{path} cannot be unpacked ({error})", "unpack it with another program first") from error
+    except OSError as error:
+        if error.errno is not None:  # the disk failed
+            raise
+        raise DataError(f"{path}: corrupt zip archive ({error})", DAMAGED_FILE_CURE) from error  # bz2 raises this

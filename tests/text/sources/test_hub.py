@@ -1,8 +1,11 @@
 """Datasets of local files and of a local hub: rows become documents, failures become one sentence."""
 
 import ast
+import bz2
+import gzip
 import io
 import json
+import lzma
 import os
 import subprocess
 import sys
@@ -18,6 +21,7 @@ import pytest
 from charlm.errors import DataError, SettingsError, UsageError
 from charlm.text.document import Document
 from charlm.text.settings import HubSettings
+from charlm.text.sources.hub.json_rows import read_json_rows
 from charlm.text.sources.hub.source import HubSource
 from tests.hub_server import HubDataset, HubServer
 
@@ -164,6 +168,27 @@ def test_damaged_and_other_files_are_data_errors(
         list(source(tmp_path / name).documents())
     assert "\n" not in str(caught.value)
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(("suffix", "compress"), [("bz2", bz2.compress), ("xz", lzma.compress), ("gz", gzip.compress)])
+def test_a_damaged_stream_of_a_packed_table_is_not_its_end(
+    tmp_path: Path, suffix: str, compress: Callable[[bytes], bytes]
+) -> None:
+    path = tmp_path / f"a.csv.{suffix}"
+    first, second = compress(b"text\na\n"), compress(b"b\n" * 2000)
+    path.write_bytes(first + second)
+    assert len(list(source(path).documents())) == 2001
+    path.write_bytes(first + second[:-20] + b"x" * 20)
+    with pytest.raises(DataError, match=path.name.replace(".", r"\.")):
+        list(source(path).documents())
+
+
+def test_objects_one_after_the_other_take_linear_time(tmp_path: Path) -> None:
+    """Once, each of them copied the rest of the file."""
+    (tmp_path / "a.json").write_text('{"text":\n"abc"} ' * 120_000, encoding="utf-8")
+    start = time.process_time()
+    assert len(list(read_json_rows(tmp_path / "a.json"))) == 120_000
+    assert time.process_time() - start < 5
 
 
 def test_inputs_that_do_not_fit_together(tmp_path: Path) -> None:

@@ -7,12 +7,15 @@ refuses both, and refuses lone surrogates without naming the row.
 """
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from charlm.errors import DataError
 from charlm.text.reading.chunks import read_chunks
+
+_NO_SPACE = re.compile(r"\S")
 
 
 def read_json_rows(path: Path) -> Iterator[Mapping[str, Any]]:
@@ -69,12 +72,18 @@ def _parse(content: bytes) -> list[Any]:
             raise
     values: list[Any] = []
     text = content.decode(json.detect_encoding(content), "surrogatepass")
-    decoder, end = json.JSONDecoder(), 0
-    while rest := text[end:].lstrip():
-        value, length = decoder.raw_decode(rest)
+    decoder = json.JSONDecoder()
+    start = _skip_space(text, 0)
+    while start < len(text):
+        value, end = decoder.raw_decode(text, start)
         values.append(value)
-        end = len(text) - len(rest) + length
+        start = _skip_space(text, end)
     return values
+
+
+def _skip_space(text: str, start: int) -> int:
+    found = _NO_SPACE.search(text, start)
+    return found.start() if found else len(text)
 
 
 def _is_incomplete(error: Exception, line: bytes) -> bool:

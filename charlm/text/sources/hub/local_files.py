@@ -1,11 +1,12 @@
 """Local dataset files -> batches of rows, each file with its own columns.
 
 suffix ──> parquet, arrow   pyarrow, only the columns that are wanted
-       ──> csv, tsv         pandas, every cell as the text that it is
+       ──> csv, tsv         unpacked, then pandas, every cell as the text that it is
        ──> json             json_rows, and search_dump for the dumps of CirrusSearch
 """
 
 import contextlib
+import io
 import itertools
 import warnings
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
@@ -16,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from charlm.errors import CharlmError, DataError
+from charlm.text.reading.chunks import read_chunks
 from charlm.text.reading.inputs import strip_compression_suffix
 from charlm.text.sources.hub.json_rows import read_json_rows
 from charlm.text.sources.hub.search_dump import join_index_lines
@@ -116,8 +118,9 @@ def _read_csv(path: Path, wanted: Collection[str]) -> Iterator[Batch]:
     with warnings.catch_warnings():
         warnings.simplefilter("error", ParserWarning)  # a row with more cells than the header: some would be lost
         try:
+            file = io.BufferedReader(_UnpackedFile(path))  # pandas would take damage of a later stream for the end
             reader = pd.read_csv(
-                path, sep=separator, dtype=str, na_filter=False, index_col=False, chunksize=_BATCH_ROWS
+                file, sep=separator, dtype=str, na_filter=False, index_col=False, chunksize=_BATCH_ROWS
             )
             with reader:
                 for table in cast("Iterable[Any]", reader):
@@ -127,6 +130,26 @@ def _read_csv(path: Path, wanted: Collection[str]) -> Iterator[Batch]:
                 f"{path} has rows with more cells than its first line has names",
                 "put cells that hold the separator into double quotes, and name every column",
             ) from error
+
+
+class _UnpackedFile(io.RawIOBase):
+    """A file of the bytes of `read_chunks`."""
+
+    def __init__(self, path: Path) -> None:
+        self._chunks = read_chunks(path)
+        self._rest = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        while not self._rest and (chunk := next(self._chunks, b"")):
+            self._rest = memoryview(chunk)
+        view = memoryview(buffer).cast("B")
+        num_bytes = min(len(view), len(self._rest))
+        view[:num_bytes] = self._rest[:num_bytes]
+        self._rest = self._rest[num_bytes:]
+        return num_bytes
 
 
 def _read_json(path: Path, wanted: Collection[str]) -> Iterator[Batch]:
