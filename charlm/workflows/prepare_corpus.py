@@ -7,6 +7,7 @@ settings ──> source ──> the corpus in data/NAME, if it was made with the
 import contextlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from charlm import terminal, workspace
 from charlm.cores import count_cores
@@ -16,6 +17,7 @@ from charlm.data.source_texts import SOURCE_FOLDER
 from charlm.errors import SettingsError, UsageError
 from charlm.text.document import DownloadPlan, Source
 from charlm.text.examples.example import ExampleSource
+from charlm.text.settings import MixSettings, SingleSource, WikipediaSettings
 from charlm.training.run_directory import find_checkpoint
 from charlm.version import __version__
 from charlm.workflows import prepare_examples
@@ -77,7 +79,7 @@ def prepare_corpus(settings: CorpusSettings, out: Path | None, options: PrepareO
         terminal.note(f"{directory} is already prepared{_newer_dump(settings, corpus, directory, options)}")
         _note_differences(settings, corpus)
         if options.discard_dump:
-            open_source(settings, directory).discard()
+            open_source(_with_dates_of(corpus, settings), directory).discard()
     else:
         source = open_source(settings, directory, refresh=options.refresh)
         if options.dry_run:
@@ -193,6 +195,23 @@ def _note_split(corpus: Corpus, split_reference: Corpus | None) -> None:
             f"{num_unknown:,} of {corpus.metadata['documents']['kept']:,} documents are not in"
             f" {split_reference.directory}; they were split by the hash of their ids"
         )
+
+
+def _with_dates_of(corpus: Corpus, settings: CorpusSettings) -> CorpusSettings:
+    """Return settings that name the dumps of a corpus, where they ask for the latest ones."""
+    source, origin = settings.source, corpus.metadata["origin"]
+    if isinstance(source, MixSettings):
+        parts = zip(source.sources, origin["sources"].values(), strict=True)
+        source = source.model_copy(update={"sources": tuple(_with_date(*part) for part in parts)})
+    elif isinstance(source, WikipediaSettings):
+        source = _with_date(source, origin)
+    return settings.model_copy(update={"source": source})
+
+
+def _with_date(source: SingleSource, origin: dict[str, Any]) -> SingleSource:
+    if not isinstance(source, WikipediaSettings) or source.input or not origin.get("date"):
+        return source
+    return source.model_copy(update={"date": origin["date"]})
 
 
 def _newer_dump(settings: CorpusSettings, corpus: Corpus, directory: Path, options: PrepareOptions) -> str:

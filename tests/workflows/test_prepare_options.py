@@ -62,6 +62,20 @@ def test_discard_dump_deletes_the_download_of_a_corpus_that_is_there(commands_th
     assert not (tmp_path / "cache/dumps/xxwiki" / DATE / NAME).exists()
 
 
+def test_discard_dump_deletes_the_dump_of_the_corpus_and_no_newer_one(
+    commands_there: Commands, server: FaultServer, tmp_path: Path
+) -> None:
+    prepare = ("prepare", "--wiki", "xxwiki", "--date", "latest")
+    assert commands_there(*prepare).code == 0
+    serve_wiki(server, "xxwiki", small_dump("xxwiki", seed=1), NEWER)
+    assert commands_there(*prepare, "--out", "data/newer").code == 0
+    assert metadata(tmp_path / "data/newer")["origin"]["date"] == NEWER
+    assert commands_there(*prepare, "--discard-dump").code == 0
+    dumps = tmp_path / "cache/dumps/xxwiki"
+    assert not (dumps / DATE / NAME).exists()
+    assert (dumps / NEWER / NAME.replace(DATE, NEWER)).is_file()
+
+
 def test_some_characters_of_a_dump(commands_there: Commands, tmp_path: Path) -> None:
     prepare = ("prepare", "--wiki", "xxwiki", "--max-characters", "20000")
     assert commands_there(*prepare).code == 0
