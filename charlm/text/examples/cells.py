@@ -3,6 +3,7 @@
 place   the row, as a message names it: `names.tsv:12` or `row 12 of names.parquet`
 """
 
+import math
 from collections.abc import Sequence
 from typing import cast
 
@@ -44,7 +45,7 @@ def read_label(value: object, place: str, column: str) -> str | None:
     Raises:
         DataError: it is something else.
     """
-    if value is None or value == "":
+    if value is None or value == "" or (isinstance(value, float) and math.isnan(value)):
         return None
     if not isinstance(value, str | int | float):
         raise DataError(

@@ -22,9 +22,9 @@ _UPOS, _XPOS, _FEATS, _MISC = 3, 4, 5, 9
 _TEXT = re.compile(r"#\s*text\s*=(.*)")
 _NEWDOC = re.compile(r"#\s*newdoc\b(?!\s*=)")
 _NEWPAR = re.compile(r"#\s*newpar\b(?!\s*=)")
-_WORD_ID, _RANGE_ID, _EMPTY_ID = (
-    re.compile(pattern) for pattern in (r"([1-9][0-9]*)", r"([1-9][0-9]*)-([1-9][0-9]*)", r"([0-9]+)\.([1-9][0-9]*)")
-)
+_WORD_ID = re.compile(r"([1-9][0-9]{0,8})")
+_RANGE_ID = re.compile(r"([1-9][0-9]{0,8})-([1-9][0-9]{0,8})")
+_EMPTY_ID = re.compile(r"([0-9]+)\.([1-9][0-9]*)")
 _CURE = "repair the file; a validator is at universaldependencies.org"
 
 

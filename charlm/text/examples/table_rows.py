@@ -68,6 +68,8 @@ def _read_delimited(
     file: ExampleFile, settings: TableSettings, columns: Sequence[Column], counts: ExampleCounts
 ) -> Iterator[TableRow]:
     wanted = [_as_number(column) for column in columns]
+    if any(isinstance(column, int) and column < 1 for column in wanted):
+        raise SettingsError(f"columns {' and '.join(map(repr, columns))}: columns are numbered from 1", "count from 1")
     by_number = all(isinstance(column, int) for column in wanted)
     if not by_number and (settings.header == "no" or any(isinstance(column, int) for column in wanted)):
         raise SettingsError(

@@ -131,6 +131,7 @@ BAD = {
     "order": (word(1, "a") + word(3, "b"), "bank.conllu:2 is not CoNLL-U: the id '3' is not in order; word 2"),
     "twice": (word(1, "a") + word(1, "b"), "bank.conllu:2 .* word 2 should follow"),
     "no number": (word("x", "a"), "bank.conllu:1 .* the id 'x'"),
+    "a number beyond Python's limit": (word("1" * 5000, "a"), "bank.conllu:1 .* is not in order"),
     "range backwards": (word("1-0", "a"), "bank.conllu:1 .* the id '1-0'"),
     "range too long": (word("1-3", "ab") + word(1, "a") + word(2, "b"), "the range ends with word 3"),
     "range in a range": (word("1-2", "ab") + word(1, "a") + word("2-3", "b"), "bank.conllu:3"),

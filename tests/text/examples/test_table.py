@@ -129,13 +129,13 @@ def test_labels_of_other_types(tmp_path: Path) -> None:
 def test_rows_that_say_nothing_are_counted(tmp_path: Path) -> None:
     rows = [
         {"text": "a", "label": None}, {"text": "", "label": "x"}, {"label": "x"}, {"text": "b"},
-        {"text": "c", "label": ""}, {"text": "d", "label": "y"},
+        {"text": "c", "label": ""}, {"text": "d", "label": "y"}, {"text": "e", "label": float("nan")},
     ]  # fmt: skip
     counts = ExampleCounts()
     found = read(put(tmp_path / "a.jsonl", "\n".join(map(json.dumps, rows))), counts=counts)
     assert [example.text for example in found] == ["d"]
-    assert counts.dropped == {"no label": 3, "empty": 2}
-    assert counts.read == 6
+    assert counts.dropped == {"no label": 4, "empty": 2}
+    assert counts.read == 7
     counts = ExampleCounts()
     assert not read(put(tmp_path / "b.jsonl", '{"text": "ab", "tags": [null, null]}'), "tags", counts)
     assert counts.dropped == {"no tags": 1}
@@ -148,6 +148,8 @@ BAD: dict[str, tuple[str, str, dict[str, Any], type[CharlmError], str]] = {
     "too few cells": ("a.tsv", "text\tlabel\na\n", {}, DataError, r"a.tsv:2 has 1 cells, and the first line has 2"),
     "too many cells": ("a.csv", "text,label\na,b,c\n", {}, DataError, r"a.csv:2 has 3 cells.*double quotes"),
     "no such number": ("a.tsv", "a\n", {"text_column": 1, "label_column": 2}, DataError, "a.tsv:1 .* no column 2"),
+    "number 0": ("a.tsv", "a\tb\n", {"text_column": 0, "label_column": 1}, SettingsError, "numbered from 1"),
+    "number -1": ("a.tsv", "a\tb\n", {"text_column": 1, "label_column": -1}, SettingsError, "numbered from 1"),
     "name and number": ("a.tsv", "a\tb\n", {"label_column": 2}, SettingsError, "give numbers from 1"),
     "number in json": ("a.jsonl", "{}", {"text_column": 1, "label_column": 2}, SettingsError, "name the columns"),
     "a name twice": ("a.tsv", "text\ttext\na\tb\n", {}, DataError, "a.tsv:1 names a column twice"),
