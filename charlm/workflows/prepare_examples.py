@@ -31,6 +31,7 @@ from charlm.data.tag_vocab import check_tag_vocab
 from charlm.data.task_settings import TagTaskSettings, TaskSettings, TransduceTaskSettings
 from charlm.errors import DataError, SettingsError
 from charlm.text.examples.example import ExampleSource
+from charlm.text.examples.reversible_changes import CHANGES
 from charlm.text.examples.settings import ConlluSettings, DerivedSettings, TableSettings
 from charlm.text.split import SPLITS, parse_percentages
 from charlm.vocab.char import CodePointCounts
@@ -44,6 +45,7 @@ from charlm.workflows.corpus_directory import (
 
 DEFAULT_SPLIT = "80/10/10"
 _NUM_FREQUENT = 20
+_NUM_SHOWN = 5  # tags in a message
 
 
 def open_source(settings: CorpusSettings) -> ExampleSource:
@@ -87,6 +89,7 @@ def prepare_examples(
         path = work / STAGED / "examples.parquet"
         staged = stage_examples(source, path, options, partial(on_progress, "documents"))
         metadata, labels, characters = _write_documents(staged, settings, work, on_progress)
+        _check_tags(resolve_task(settings), labels)
         text_metadata = {"origin": source.origin(), "settings": settings.to_record(), **metadata}
         names: Names | TransduceTaskSettings
         if labels is None:
@@ -128,6 +131,33 @@ def resolve_task(settings: CorpusSettings) -> TaskSettings:
             "asks": asks if task.asks == "auto" else task.asks,
         }
     )
+
+
+def _check_tags(task: TaskSettings, labels: Labels | None) -> None:
+    """
+    Raises:
+        SettingsError: `charlm predict` could do nothing with these tags.
+    """
+    if not isinstance(task, TagTaskSettings) or labels is None:
+        return
+    if task.scheme == "segments" and not any(name.startswith("B-") for name in labels.names):
+        raise SettingsError(
+            f"corpus.task.scheme=segments needs tags such as B-word and I-word, and these are {_shown(labels)}",
+            "give such tags, or leave corpus.task.scheme out",
+        )
+    if task.asks in CHANGES:
+        for name in labels.names:
+            try:
+                CHANGES[task.asks].restore("a", [name])
+            except ValueError as error:
+                raise SettingsError(
+                    f"corpus.task.asks={task.asks}: {error}; the tags are {_shown(labels)}",
+                    "leave corpus.task.asks out, or choose another value",
+                ) from error
+
+
+def _shown(labels: Labels) -> str:
+    return ", ".join(labels.names[:_NUM_SHOWN]) + (" ..." if labels.size > _NUM_SHOWN else "")
 
 
 def _write_documents(

@@ -395,6 +395,14 @@ WRONG = {
     "no corpus": (("--task", "tag", "--source", "derived", "--input", "novel"), "there is no prepared corpus"),
     "annotation": (("--task", "classify", "--input", "a.tsv", "--annotation", "upos"), "annotation"),
     "hub": (("--task", "classify", "--source", "hub", "--input", "a.jsonl"), "name it with --label-column"),
+    "tags of no change": (
+        ("--task", "tag", "--input", "tags.jsonl", "--set", "corpus.task.asks=case"),
+        "corpus.task.asks=case: 'X' is no tag of this change; the tags are X, Y",
+    ),
+    "tags of no segments": (
+        ("--task", "tag", "--input", "tags.jsonl", "--set", "corpus.task.scheme=segments"),
+        "needs tags such as B-word and I-word, and these are X, Y",
+    ),
 }
 
 
@@ -402,6 +410,7 @@ WRONG = {
 def test_what_the_command_refuses(case: str, commands: Commands, tmp_path: Path) -> None:
     for name in ("a.conllu", "a.txt", "a.tsv", "a.jsonl"):
         put(tmp_path / name, "")
+    put(tmp_path / "tags.jsonl", "".join(f'{{"text": "{number}", "tags": "X Y"}}\n' for number in range(10, 99)))
     arguments, message = WRONG[case]
     assert message in commands.fail(2, "prepare", *arguments)
 
