@@ -80,7 +80,7 @@ def word_spans(text: str) -> Sequence[tuple[int, int]]:
     spans: list[tuple[int, int]] = []
     start = -1
     for index, character in enumerate(text):
-        is_inside = character.isalnum() or (start >= 0 and unicodedata.combining(character) != 0)
+        is_inside = character.isalnum() or (start >= 0 and unicodedata.category(character).startswith("M"))
         if is_inside and start < 0:
             start = index
         elif not is_inside and start >= 0:

@@ -15,7 +15,7 @@ from charlm.evaluation.label_baselines.ngrams import NgramsPerClass
 from charlm.evaluation.label_baselines.regression import TextRegression, WindowRegression
 from charlm.evaluation.label_baselines.restorations import WordRestorations
 from charlm.evaluation.label_baselines.run import default_baselines, run_label_baselines
-from charlm.evaluation.restored_words import RestoredWords, find_carriers
+from charlm.evaluation.restored_words import RestoredWords, find_carriers, word_spans
 from charlm.evaluation.segments import TagTransitions
 from tests.examples import Example, write_examples
 
@@ -127,3 +127,11 @@ def test_restored_words_are_those_with_a_character_that_can_carry_something() ->
     words = RestoredWords({"e"}, lambda index: text)
     assert words.count(0, np.array([0, 1, 1, 0, 0, 0, 0])) == (3, 2)  # le, bed; the last e has an unseen tag
     assert words.count(0, np.array([1, 1, 0, 0, 1, 0, 0])) == (3, 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("हिंदी में", ["हिंदी", "में"]), ("ที่นี่ ดี", ["ที่นี่", "ดี"]), ("e\u0301te\u0301, b", ["e\u0301te\u0301", "b"])],
+)
+def test_vowel_signs_do_not_cut_words(text: str, words: list[str]) -> None:
+    assert [text[start:end] for start, end in word_spans(text)] == words
