@@ -93,7 +93,8 @@ def _baseline_line(row: dict[str, Any]) -> str:
         figures += f" · segments F1 {percent(row['segments_f1'])}"
     if row["words_accuracy"] is not None:
         figures += f" · words {percent(row['words_accuracy'])}"
-    return f"{row['model']}: {figures} · {row['bits_per_label']:.3f} bits per label · {row['seconds']:.1f} s"
+    bits = "-" if row["bits_per_label"] is None else f"{row['bits_per_label']:.3f}"
+    return f"{row['model']}: {figures} · {bits} bits per label · {row['seconds']:.1f} s"
 
 
 def _to_json(difference: "FigureDifference") -> dict[str, Any]:

@@ -19,12 +19,12 @@ Ids = npt.NDArray[np.int64]
 
 
 def expected_calibration_error(confidence_N: Floats, is_correct_N: npt.NDArray[np.bool_]) -> float | None:
-    """Return the error over 15 bins of equal width; None without labels.
+    """Return the error over 15 bins of equal width; None without labels, or where a model's numbers overflow.
 
     Args:
         confidence_N: the probability of the chosen label.
     """
-    if not len(confidence_N):
+    if not len(confidence_N) or not np.isfinite(confidence_N).all():
         return None
     bin_N = np.minimum((confidence_N * _NUM_BINS).astype(np.int64), _NUM_BINS - 1)
     confidence_B = np.bincount(bin_N, confidence_N, _NUM_BINS)

@@ -10,6 +10,7 @@ conllu   a treebank without syntax     text     for people: the text with its la
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -20,7 +21,7 @@ from charlm.storage import to_json
 from charlm.text.examples.cells import read_text
 from charlm.text.examples.conllu_file import read_sentences
 from charlm.text.examples.example import ExampleCounts
-from charlm.text.examples.example_files import list_example_files
+from charlm.text.examples.example_files import ExampleFile, list_example_files
 from charlm.text.examples.settings import ConlluSettings, TableSettings
 from charlm.text.examples.table_rows import read_table
 from charlm.text.reading.chunks import read_chunks
@@ -31,6 +32,7 @@ from charlm.workflows.prediction import Query, TextPrediction, TextTag
 
 Format = Literal["jsonl", "tsv", "conllu", "text"]
 FORMATS: tuple[Format, ...] = ("jsonl", "tsv", "conllu", "text")
+_ENCODING_CURE = "convert it to UTF-8"
 _TABLE_SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", ".arrow")
 
 
@@ -47,7 +49,7 @@ def read_queries(path: Path, text_column: str, task: TaskSettings) -> Iterator[Q
         yield from _read_sentences(path, task, counts)
     elif suffix in _TABLE_SUFFIXES:
         settings = TableSettings(input=(str(path),), text_column=text_column)
-        for file in list_example_files(settings, settings.type):
+        for file in _list_utf8_files(settings):
             for row in read_table(file, settings, [text_column], counts):
                 if text_column not in row.cells:
                     names = ", ".join(map(str, row.cells))
@@ -76,13 +78,18 @@ def read_stream(chunks: Iterable[bytes]) -> Iterator[Query]:
 
 
 def _decoder() -> Decoder:
-    return Decoder("utf-8", cure="convert it to UTF-8")
+    return Decoder("utf-8", cure=_ENCODING_CURE)
+
+
+def _list_utf8_files(settings: TableSettings | ConlluSettings) -> list[ExampleFile]:
+    files = list_example_files(settings, settings.type)
+    return [replace(file, invalid_bytes_cure=_ENCODING_CURE) for file in files]
 
 
 def _read_sentences(path: Path, task: TaskSettings, counts: ExampleCounts) -> Iterator[Query]:
     settings = ConlluSettings(input=(str(path),))
     asks_words = task.asked_characters == "words"
-    for file in list_example_files(settings, settings.type):
+    for file in _list_utf8_files(settings):
         for sentence in read_sentences(str(path), file.lines(settings.encoding, settings.errors, counts)):
             asked = tuple(token.end - 1 for token in sentence.tokens) if asks_words else None
             yield Query(sentence.text, asked)

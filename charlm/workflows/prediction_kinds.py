@@ -21,6 +21,7 @@ from charlm.checkpoint import LoadedModel
 from charlm.data.conditions import LabelConditions
 from charlm.data.store import encode_parts, stream_of
 from charlm.device import choose_device
+from charlm.errors import CheckpointError
 from charlm.evaluation.bayes import label_log_probabilities
 from charlm.evaluation.evaluate_labels import LabelDecoder, mean_log_probabilities
 from charlm.evaluation.predict_rows import Floats, Row, label_row, predict_rows
@@ -64,6 +65,10 @@ class RowPredictions(ABC):
 
     def predict(self, block: Sequence[Query], check: Callable[[], None]) -> Iterator[TextPrediction]:
         for query, log_p_NL in zip(block, self.log_probabilities(block, check), strict=True):
+            if np.isnan(log_p_NL).any():
+                raise CheckpointError(
+                    "the model gives no probabilities: its numbers overflow", "use another checkpoint"
+                )
             yield self.to_prediction(query, log_p_NL)
 
     def log_probabilities(self, block: Sequence[Query], check: Callable[[], None] = lambda: None) -> list[Floats]:

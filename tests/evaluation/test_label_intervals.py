@@ -87,3 +87,4 @@ def test_unseen_labels_do_not_fit_the_temperature() -> None:
     fit.add(np.log(np.full((3, 2), 0.5)), np.array([-1, -1, -1]))
     assert fit.temperature == 1.0
     assert expected_calibration_error(np.zeros(0), np.zeros(0, dtype=np.bool_)) is None
+    assert expected_calibration_error(np.array([0.5, np.nan]), np.array([True, False])) is None, "numbers overflow"

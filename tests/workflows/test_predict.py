@@ -144,3 +144,8 @@ def test_what_a_user_gets_wrong_at_the_input_is_said(labels: Commands) -> None:
     invalid = labels("predict", "labels", stdin=b"number 1\nnumber \xff\n")
     assert invalid.code == 3
     assert "offset 16; convert it to UTF-8" in invalid.error
+    for name, content in (("latin.csv", b"text\nnumber \xff\n"), ("latin.conllu", b"# text = \xff\n")):
+        (labels.folder / name).write_bytes(content)
+        error = labels.fail(3, "predict", "labels" if name.endswith("csv") else "tags", "--input", name)
+        assert "convert it to UTF-8" in error
+        assert "--errors" not in error

@@ -1,11 +1,12 @@
-"""Words of a segmenter as CoNLL-U: every word is in a sentence, and a segment is no part of speech."""
+"""Words of a segmenter as CoNLL-U: every word is in a sentence, and a segment is no part of speech. NaN is refused."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
 
 from charlm.data.task_settings import TagTaskSettings
+from charlm.errors import CheckpointError
 from charlm.evaluation.predict_rows import Floats
 from charlm.workflows.predict_files import formatter
 from charlm.workflows.prediction import Query, TextPrediction
@@ -47,3 +48,16 @@ def test_words_before_the_first_start_of_a_sentence_are_kept(tags: str, sentence
     assert {row[3] for row in rows} == {"_"}
     texts = [line.removeprefix("# text = ") for line in written.splitlines() if line.startswith("#")]
     assert texts == ["ab c de"[start:end] for start, end in sentences]
+
+
+class Overflowing(GivenTags):
+    """The predictions of a model whose numbers overflow."""
+
+    def log_probabilities(self, block: Sequence[Query], check: Callable[[], None] = lambda: None) -> list[Floats]:
+        del check
+        return [np.full((1, 2), np.nan, np.float32) for _ in block]
+
+
+def test_numbers_that_overflow_are_no_prediction() -> None:
+    with pytest.raises(CheckpointError, match="its numbers overflow"):
+        list(Overflowing(["B-word"]).predict([Query("ab")], lambda: None))

@@ -13,7 +13,7 @@ from charlm.storage import sha256, storage_errors
 from charlm.text.examples.example import ExampleCounts, GivenSplit, digest_entries
 from charlm.text.examples.settings import ExampleFilesSettings
 from charlm.text.reading.chunks import read_chunks
-from charlm.text.reading.decoding import Decoder, OnError
+from charlm.text.reading.decoding import INVALID_BYTES_CURE, Decoder, OnError
 from charlm.text.reading.inputs import STDIN, check_input, has_scheme, list_files
 from charlm.text.reading.lines import split_lines
 
@@ -35,6 +35,8 @@ class ExampleFile:
     modified: int
     """Time in nanoseconds, to notice a later change; it is not stored."""
     sha256: str
+    invalid_bytes_cure: str = INVALID_BYTES_CURE
+    """What to do about bytes that are not of the encoding, for the error."""
 
     def entry(self) -> dict[str, Any]:
         """Return the entry of corpus.json."""
@@ -46,7 +48,7 @@ class ExampleFile:
         Raises:
             DataError: the file is damaged, not text, not in this encoding, or has changed since it was hashed.
         """
-        decoder = Decoder(encoding, on_error)
+        decoder = Decoder(encoding, on_error, cure=self.invalid_bytes_cure)
         yield from decoder.decode(str(self.path), read_chunks(self.path))
         if decoder.num_replaced:
             how_often = f"{decoder.num_replaced:,} times" if decoder.num_replaced > 1 else "once"

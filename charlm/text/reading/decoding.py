@@ -39,7 +39,7 @@ def check_encoding(name: str) -> str:
     return name
 
 
-_CURE = "give its encoding, such as --set corpus.source.encoding=cp1252, or add --errors replace"
+INVALID_BYTES_CURE = "give its encoding, such as --set corpus.source.encoding=cp1252, or add --errors replace"
 
 
 class Decoder:
@@ -51,7 +51,7 @@ class Decoder:
         on_error: OnError = "strict",
         *,
         allow_truncated: bool = False,
-        cure: str = _CURE,
+        cure: str = INVALID_BYTES_CURE,
     ) -> None:
         """
         Args:
