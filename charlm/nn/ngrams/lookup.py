@@ -93,15 +93,21 @@ class NgramLookup(nn.Module):
         self.orders = []
         for table in tables.orders:
             sums = table.context_sums()
+            is_without_contexts = len(sums.totals) == 0  # pruning left nothing of the order below
+
+            def padded(values_C: Any, is_without_contexts: bool = is_without_contexts) -> Any:
+                """Return figures of contexts with context 0, which stands for an unknown one too."""
+                return np.append(values_C, values_C.dtype.type(0)) if is_without_contexts else values_C
+
             self.orders.append(
                 LookupOrder(
                     ids(table.keys),
                     ids((table.keys % tables.vocab_size).astype(np.int32)),
                     ids(table.counts),
-                    ids(table.starts),
-                    ids(sums.totals.astype(np.int32)),
-                    floats(sums.squares),
-                    floats(sums.masses),
+                    ids(padded(table.starts)),
+                    ids(padded(sums.totals.astype(np.int32))),
+                    floats(padded(sums.squares)),
+                    floats(padded(sums.masses)),
                     floats(table.discounts),
                 )
             )
