@@ -27,6 +27,7 @@ from charlm.archives.model import CompressionModel
 from charlm.checkpoint import weights_hash
 from charlm.errors import CheckpointError, DataError, UsageError
 from charlm.hub.address import is_hub_address
+from charlm.tensor_files import CHECKPOINT_CURE
 from charlm.vocab.build import load_vocab
 from charlm.workflows.byte_streams import STANDARD, check_output, open_input, open_output
 from charlm.workflows.load_run import find_checkpoint_of
@@ -61,6 +62,7 @@ def prepare_run(run: str | None, checkpoint: str | None) -> dict[str, Any]:
     """
     directory, name = find_checkpoint_of(run, checkpoint)
     path = _integer_model_path(directory)
+    storage.verify_manifest(directory, CHECKPOINT_CURE)  # damage elsewhere is no reason to remove the integer model
     try:
         model = open_model(directory, name)
     except CheckpointError:

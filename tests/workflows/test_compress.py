@@ -192,6 +192,9 @@ def test_a_run_is_prepared_once(workspace: Commands) -> None:
     assert "prepare the checkpoint again with `charlm compress --prepare`" in line
     assert workspace.json("compress", "--prepare") == made
     assert path.read_bytes() == content
+    (path.parent / "model.safetensors").write_bytes(b"cut")
+    workspace.fail(3, "compress", "--prepare")
+    assert path.read_bytes() == content, "another file's damage is no reason to remove it"
 
 
 def test_the_bundled_model_compresses_where_there_is_no_run(commands: Commands) -> None:
