@@ -109,10 +109,10 @@ def choose(facts: Facts) -> Choice:
         "training": {
             "batch_size": size.batch_size,
             "seq_len": size.seq_len,
-            "optimizer": {"lr": lr},
+            "optimizer": {"type": "adamw", "lr": lr},
             **validations,
             **({} if facts.is_limited_otherwise else {"max_minutes": facts.minutes}),
-            **({"max_epochs": _MAX_EPOCHS} if is_limited else {}),
+            **({"max_epochs": _MAX_EPOCHS} if is_limited and not facts.is_limited_otherwise else {}),
         },
     }
     return Choice(settings, size, _explain(facts, size, lr, update_seconds, epochs, dropout))
@@ -174,7 +174,7 @@ def _explain(facts: Facts, size: Size, lr: float, update_seconds: float, epochs:
     speed = tokens_per_second * facts.characters / max(1, facts.tokens)
     time = tqdm.format_interval(60 * facts.minutes)
     reads = f"reads {facts.characters / 1e6:.3g} million characters {epochs:.2g} times"
-    if epochs > _MAX_EPOCHS:
+    if epochs > _MAX_EPOCHS and not facts.is_limited_otherwise:
         reads = f"would read {facts.characters / 1e6:.3g} million characters {epochs:.2g} times, so {_MAX_EPOCHS:g} do"
     network = f"LSTM {size.hidden_size}, batch {size.batch_size} x {size.seq_len}, learning rate {lr:g}"
     ngrams = f"n-grams of up to {facts.ngram_order}" if facts.ngram_order else "no counts; vectors of n-grams"

@@ -51,6 +51,20 @@ def test_more_time_and_faster_machines_never_mean_smaller_networks() -> None:
         assert sizes[0] < sizes[-1]
 
 
+def test_another_budget_gets_no_limit_on_epochs() -> None:
+    facts = dataclasses.replace(FACTS, characters=20_000, tokens=20_000)
+    assert "max_epochs" in choose(facts).settings["training"]
+    free = choose(dataclasses.replace(facts, is_limited_otherwise=True))
+    assert {"max_epochs", "max_minutes"}.isdisjoint(free.settings["training"])
+    assert "so 40 do" not in free.reason
+
+
+def test_the_learning_rate_is_that_of_adamw_alone() -> None:
+    chosen_layer = Layer(chosen().settings)
+    muon = Layer({"training": {"optimizer": {"type": "muon"}, "max_steps": 1}})
+    assert load_experiment(muon.merge_over(chosen_layer)).training.optimizer == load_experiment(muon).training.optimizer
+
+
 def test_fewer_updates_have_a_higher_learning_rate_within_limits() -> None:
     for slowness in (0.001, 0.1, 0.5, 1, 3, 30, 1000):
         choice = chosen(slowness=slowness)
