@@ -448,6 +448,10 @@ USAGE: dict[str, tuple[str, str]] = {
 }
 
 
+def test_an_empty_argument_is_said(toured: Commands) -> None:
+    assert "an argument is empty; give a value" in toured.fail(2, "runs", "")
+
+
 @pytest.mark.parametrize(("arguments", "pattern"), USAGE.values(), ids=USAGE)
 def test_wrong_usage_is_one_line_and_touches_nothing(toured: Commands, arguments: str, pattern: str) -> None:
     before = snapshot(toured.folder)

@@ -142,6 +142,8 @@ def _setting_suggestions(name: str, value: str, line: CommandLine) -> Iterator[s
 
 def _extra_argument(extra: str, line: CommandLine) -> Hint:
     """Explain a surplus argument: most often it is the value of an option that is missing before it."""
+    if not extra:
+        return "an argument is empty", "give a value, or leave it out; perhaps a shell variable is not set"
     if extra[0] in "\N{EM DASH}\N{EN DASH}":
         return f"{shell_word(extra)} begins with a dash instead of hyphens", f"write --{extra[1:]}"
     is_several = extra not in line.arguments
