@@ -71,6 +71,8 @@ class DirectoryFormat(ExportFormat):
             names = [path.name for path in out.iterdir()] if out.is_dir() else []
             if Path.cwd().is_relative_to(os.path.realpath(out)):
                 raise UsageError(f"{out} holds the folder in which you work", "choose another --out")
+        if out.exists() and not out.is_dir():
+            raise UsageError(f"{out} is a file, and must be a folder", "choose another --out")
         if not names:
             return
         if not {*self.marks} <= {*names}:
