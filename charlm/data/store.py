@@ -65,8 +65,8 @@ class TokenStream:
     def choose_documents(self, max_tokens: int) -> npt.NDArray[np.int64]:
         """Return the indices of documents from all over the split with at most `max_tokens` ids together.
 
-        They are all documents if these have no more ids; otherwise a random part of them, always the same, in their
-        order, and at least one. Where documents are sorted by their labels, the first ones would not do.
+        They are all documents if these have no more ids. Otherwise they are a random part, always the same, in the
+        order of the split, and at least one. The first documents may have one label, where they are sorted by labels.
         """
         lengths = self.ends - self.documents["start"]
         if lengths.sum() < max_tokens:  # the first <eod> counts too

@@ -31,8 +31,9 @@ def test_nothing_is_overwritten_unasked(workspace: Commands) -> None:
     assert "holds no earlier export" in workspace.fail(2, "export", "--format=hub", f"--out={RUN}", "--overwrite")
     assert snapshot(workspace.folder) == before
     (workspace.folder / "x" / "stale").touch()
-    (workspace.folder / "own-file").write_text("mine", encoding="utf-8")
-    assert "own-file is a file" in workspace.fail(2, "export", "--format=hub", "--out=own-file", "--overwrite")
+    (workspace.folder / "tiny-texts-hub").write_text("mine", encoding="utf-8")
+    assert "tiny-texts-hub is a file, and must be a folder" in workspace.fail(2, "export", "--format=hub")
+    assert (workspace.folder / "tiny-texts-hub").read_text(encoding="utf-8") == "mine"
     workspace.succeed("export", "--format", "hub", "--out", "x", "--overwrite", "--checkpoint", "10")
     assert not (workspace.folder / "x" / "stale").exists()
     assert [path.name for path in workspace.folder.glob(".x*")] == []

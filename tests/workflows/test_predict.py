@@ -128,6 +128,15 @@ def test_eval_and_baseline_print_figures(labels: Commands) -> None:
     assert "word-tags" in labels.succeed("baseline", "tags").stdout
 
 
+def test_a_baseline_shows_labels_that_training_has_not_seen(labels: Commands) -> None:
+    for name, label in (("train", ("x", "y")), ("valid", ("z", "z"))):
+        rows = "".join(f"{name} {number}\t{label[number % 2]}\n" for number in range(20))
+        (labels.folder / f"{name}.tsv").write_text(f"text\tlabel\n{rows}", encoding="utf-8")
+    given = ("--train", "train.tsv", "--valid", "valid.tsv", "--workers", "1", "--out", "data/unseen")
+    labels.succeed("prepare", "--task", "classify", "--source", "table", *given)
+    assert " · - bits per label" in labels.succeed("baseline", "unseen", "--split", "valid").stdout
+
+
 def test_a_run_of_labels_is_listed_with_its_own_figure(labels: Commands) -> None:
     listed = {each["name"]: each for each in labels.json("runs")["runs"]}["labels"]
     assert (listed["state"], listed["best_bits_per_character"]) == ("finished", None)

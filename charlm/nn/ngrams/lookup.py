@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -93,21 +94,15 @@ class NgramLookup(nn.Module):
         self.orders = []
         for table in tables.orders:
             sums = table.context_sums()
-            is_without_contexts = len(sums.totals) == 0  # pruning left nothing of the order below
-
-            def padded(values_C: Any, is_without_contexts: bool = is_without_contexts) -> Any:
-                """Return figures of contexts with context 0, which stands for an unknown one too."""
-                return np.append(values_C, values_C.dtype.type(0)) if is_without_contexts else values_C
-
             self.orders.append(
                 LookupOrder(
                     ids(table.keys),
                     ids((table.keys % tables.vocab_size).astype(np.int32)),
                     ids(table.counts),
-                    ids(padded(table.starts)),
-                    ids(padded(sums.totals.astype(np.int32))),
-                    floats(padded(sums.squares)),
-                    floats(padded(sums.masses)),
+                    ids(_pad_with_0(table.starts, 2)),
+                    ids(_pad_with_0(sums.totals.astype(np.int32), 1)),
+                    floats(_pad_with_0(sums.squares, 1)),
+                    floats(_pad_with_0(sums.masses, 1)),
                     floats(table.discounts),
                 )
             )
@@ -194,6 +189,14 @@ class NgramLookup(nn.Module):
                 (row_M, order.tokens_G[number_M].long()), weight_N[row_M] * order.kept(number_M), accumulate=True
             )
         return rows_NV
+
+
+def _pad_with_0(values: npt.NDArray[Any], min_length: int) -> npt.NDArray[Any]:
+    """Return the figures of an order's contexts, with a context 0 where pruning has left none.
+
+    An unknown context is looked up as context 0, and what is found there is not used.
+    """
+    return np.pad(values, (0, min_length - len(values))) if len(values) < min_length else values
 
 
 def _find(keys_G: Tensor, keys: Tensor) -> tuple[Tensor, Tensor]:

@@ -310,6 +310,18 @@ def test_packed_files_are_unpacked_and_damage_is_seen(
             list(source(path).documents())
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
+def test_damage_of_any_method_in_a_zip_archive_is_seen(tmp_path: Path, method: int) -> None:
+    path = tmp_path / "a.txt.zip"
+    with zipfile.ZipFile(path, "w", method) as archive:
+        archive.writestr("a.txt", "".join(f"line {number * number}\n" for number in range(20_000)))
+    packed = path.read_bytes()
+    assert len(list(source(path).documents())) == 1
+    path.write_bytes(packed[:100] + b"\xff" * 200 + packed[300:])
+    with pytest.raises(DataError, match=r"a\.txt\.zip: corrupt zip archive"):
+        list(source(path).documents())
+
+
 @pytest.mark.parametrize("content", [b"BZh9 is how bz2 files begin", b"BZh", b"PK and PKK", b"ustar"])
 def test_a_text_may_begin_like_a_packed_file(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.txt").write_bytes(content)
